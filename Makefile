@@ -1,0 +1,39 @@
+# make demo | test | check | test-all | format | clean      each does the set-up it needs
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: help demo test test-all check format clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed ## a definition becomes a seed, on this machine, in a few seconds
+	@$(BIN)/vmw-cloudinit-metadata demo
+
+test: $(VENV)/installed ## the tests that need neither root nor Debian packages
+	$(BIN)/pytest -m 'not system' $(PYTEST_ARGS)
+
+test-all: $(VENV)/installed ## all tests: as root, with the Debian packages that .ci/run installs
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(VENV)/installed ## formatting, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## format and fix what ruff can
+	$(BIN)/ruff check --fix --exit-zero --quiet
+	$(BIN)/ruff format
+
+clean: ## remove what the targets above have made
+	rm -rf $(VENV) .venv-* build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

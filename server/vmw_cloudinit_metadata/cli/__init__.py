@@ -1,0 +1,1 @@
+"""The commands of vmw-cloudinit-metadata, one file each."""

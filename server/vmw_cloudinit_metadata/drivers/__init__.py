@@ -1,0 +1,1 @@
+"""Drivers: where the instances come from."""
