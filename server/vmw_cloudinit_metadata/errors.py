@@ -6,6 +6,7 @@ The errors this project raises on purpose; anything else is a bug.
     │   └── DriverLoadError     no such driver, or it refuses its options       exit 2
     ├── DefinitionError         a definition or an instance with faults         exit 1
     ├── ListenError             an address cannot be listened on                exit 1
+    ├── ProtocolError           a peer broke the protocol                       never leaves vspc/
     └── SimulatorError          the simulated host cannot do its part           exit 1
 
 Each is raised where the fault is known, with a sentence an operator can act on, and turned into an exit
@@ -39,3 +40,7 @@ class ListenError(MetadataError):
 
 class SimulatorError(MetadataError):
     """A simulated host that cannot connect, is refused, or cannot make a port."""
+
+
+class ProtocolError(MetadataError):
+    """A peer that broke the protocol; the connection goes on where it can."""
