@@ -1,0 +1,236 @@
+"""
+Telnet without a socket: cut a byte stream into data, negotiations and suboptions, and the reverse.
+
+Sources: RFC 854 (commands, the NVT), RFC 855 (suboptions), RFC 856 (BINARY), RFC 1143 (negotiation without
+loops). What the suboptions of an option mean is not known here.
+"""
+
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+IAC = b"\xff"
+SB = 250
+SE = 240
+
+# Data up to the next command: anything but IAC, or IAC doubled. Possessive, so that it never backtracks.
+_DATA = re.compile(rb"(?:[^\xff]++|(?:\xff\xff)++)++")
+
+# DO-PROXY carries the service URI, the longest suboption there is; vSphere's own limit is far below this.
+MAX_SUBOPTION = 4096
+
+
+class Verb(enum.IntEnum):
+    """The four commands of a negotiation (RFC 854)."""
+
+    WILL = 251
+    WONT = 252
+    DO = 253
+    DONT = 254
+
+
+# The commands that one more byte belongs to: SB and the four verbs.
+_WITH_OPTION = frozenset({SB, *Verb})
+
+
+class Option(enum.IntEnum):
+    """Telnet options with a name in this project; any other is refused all the same."""
+
+    BINARY = 0  # RFC 856
+    SUPPRESS_GO_AHEAD = 3  # RFC 858
+    AUTHENTICATION = 37  # RFC 2941; ESXi offers it first and waits for the answer
+    COM_PORT = 44  # RFC 2217
+    VMWARE_EXT = 232
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiation:
+    """One of the four verbs about one option."""
+
+    verb: Verb
+    option: int
+
+    def __bytes__(self) -> bytes:
+        return bytes([0xFF, self.verb, self.option])
+
+    def __str__(self) -> str:
+        known = self.option in Option.__members__.values()
+        return f"{self.verb.name} {Option(self.option).name if known else self.option}"
+
+
+# All there can be, made once: a peer may send them by the million.
+_NEGOTIATIONS = {bytes([verb, option]): Negotiation(verb, option) for verb in Verb for option in range(256)}
+
+
+@dataclass(frozen=True, slots=True)
+class Suboption:
+    """What stood between ``IAC SB option`` and ``IAC SE``, IAC un-doubled."""
+
+    option: int
+    content: bytes
+
+    def __bytes__(self) -> bytes:
+        return b"\xff\xfa%c%b\xff\xf0" % (self.option, escape(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Bytes that were dropped, and why."""
+
+    reason: str
+
+
+Token = bytes | Negotiation | Suboption | Malformed
+
+
+def escape(data: bytes) -> bytes:
+    """Return data as it goes over a connection with BINARY agreed: IAC doubled (RFC 856)."""
+    return data.replace(IAC, b"\xff\xff")
+
+
+def escape_nvt(data: bytes) -> bytes:
+    """Return data as it goes over a connection without BINARY: a bare CR becomes CR NUL (RFC 854)."""
+    return re.sub(rb"\r(?!\n)", b"\r\x00", escape(data))
+
+
+class Decoder:
+    """
+    Cut received bytes into tokens, in spans, never byte by byte.
+
+    At most ``max_suboption`` bytes of an unfinished suboption are held, and two of an unfinished command.
+    """
+
+    def __init__(self, max_suboption: int = MAX_SUBOPTION) -> None:
+        self.binary = False  # set when the peer's WILL BINARY is agreed; the NVT rule for CR holds until then
+        self._max_suboption = max_suboption
+        self._rest = b""  # an unfinished command
+        self._suboption: bytearray | None = None  # an unfinished suboption, its option first
+        self._too_long = False
+        self._after_cr = False  # the last data byte was an NVT's CR
+
+    def feed(self, data: bytes) -> Iterator[Token]:
+        """
+        Yield the tokens that these bytes finish.
+
+        They are made one at a time as the caller takes them, so that ``binary``, set on a negotiation, holds
+        for the very next byte. The iterator must be exhausted before the next call.
+        """
+        data = self._rest + data
+        self._rest = b""
+        position, end = 0, len(data)
+        while position < end:
+            if span := _DATA.match(data, position):
+                position = span.end()
+                if (token := self._data(span.group().replace(b"\xff\xff", IAC))) is not None:
+                    yield token
+                continue
+            # An IAC that is not doubled: a command of two or three bytes, or the beginning of one.
+            behind = position + 2
+            if behind <= end and data[position + 1] in _WITH_OPTION:
+                behind += 1
+            if behind > end:
+                self._rest = data[position:]
+                return
+            if (token := self._command(data[position + 1 : behind])) is not None:
+                yield token
+            position = behind
+
+    def _data(self, data: bytes) -> Token | None:
+        if self._suboption is not None:
+            if len(self._suboption) - 1 + len(data) > self._max_suboption:
+                self._too_long = True
+            else:
+                self._suboption += data
+            return None
+        if not self.binary:
+            # RFC 854: CR NUL is CR. The two may come in different reads.
+            if self._after_cr and data.startswith(b"\x00"):
+                data = data[1:]
+            self._after_cr = data.endswith(b"\r") if data else False
+            data = data.replace(b"\r\x00", b"\r")
+        return data or None
+
+    def _command(self, command: bytes) -> Token | None:
+        if self._suboption is not None:
+            if command[0] == SE:
+                return self._finished_suboption()
+            # RFC 855 allows nothing but a doubled IAC and IAC SE here. Either may have lost its second half,
+            # and which is not to be known: the suboption goes, with this command.
+            self._suboption = None
+            return Malformed("a suboption without an end was dropped")
+        if command[0] == SB:
+            self._suboption = bytearray(command[1:])
+            self._too_long = False
+        elif len(command) == 2:
+            return _NEGOTIATIONS[command]
+        # NOP, GA, AYT and the others of two bytes ask nothing of a serial port.
+        return None
+
+    def _finished_suboption(self) -> Token:
+        content, self._suboption = self._suboption or bytearray(), None
+        if self._too_long:
+            return Malformed(f"a suboption longer than {self._max_suboption} bytes was dropped")
+        return Suboption(content[0], bytes(content[1:]))
+
+
+class _State(enum.Enum):
+    """
+    What is known of one option on one side (RFC 1143, section 7).
+
+    We only ever ask for an option to be enabled, so the three states with a refusal of ours under way cannot
+    occur and are left out.
+    """
+
+    NO = enum.auto()
+    YES = enum.auto()
+    WANT_YES = enum.auto()
+
+
+class Negotiator:
+    """
+    Agree on options by RFC 1143's Q method: only changes of state are answered, so no peer can make a loop.
+
+    ``ours`` are the options this side performs when asked (DO), ``theirs`` those the peer may perform (WILL).
+    """
+
+    def __init__(self, ours: frozenset[int], theirs: frozenset[int]) -> None:
+        self._allowed = {Verb.DO: ours, Verb.WILL: theirs}
+        self._states: dict[tuple[Verb, int], _State] = {}
+
+    def performs(self, option: int) -> bool:
+        """Tell whether this side performs the option, as agreed."""
+        return self._states.get((Verb.DO, option)) is _State.YES
+
+    def peer_performs(self, option: int) -> bool:
+        """Tell whether the peer performs the option, as agreed."""
+        return self._states.get((Verb.WILL, option)) is _State.YES
+
+    def offer(self, option: int) -> list[Negotiation]:
+        """Ask to perform an option ourselves (WILL)."""
+        return self._ask(Verb.DO, Negotiation(Verb.WILL, option))
+
+    def request(self, option: int) -> list[Negotiation]:
+        """Ask the peer to perform an option (DO)."""
+        return self._ask(Verb.WILL, Negotiation(Verb.DO, option))
+
+    def _ask(self, side: Verb, question: Negotiation) -> list[Negotiation]:
+        if self._states.get((side, question.option), _State.NO) is not _State.NO:
+            return []
+        self._states[side, question.option] = _State.WANT_YES
+        return [question]
+
+    def receive(self, negotiation: Negotiation) -> list[Negotiation]:
+        """Take the peer's word; return the answer, if one is due."""
+        # The table of RFC 1143 is the same for both sides, with DO for WILL and DONT for WONT.
+        verb, option = negotiation.verb, negotiation.option
+        side = Verb.WILL if verb in (Verb.WILL, Verb.WONT) else Verb.DO
+        agree, refuse = (Verb.DO, Verb.DONT) if side is Verb.WILL else (Verb.WILL, Verb.WONT)
+        state = self._states.get((side, option), _State.NO)
+        if verb is side:
+            if state is _State.NO and option not in self._allowed[side]:
+                return [Negotiation(refuse, option)]
+            self._states[side, option] = _State.YES
+            return [Negotiation(agree, option)] if state is _State.NO else []
+        self._states[side, option] = _State.NO
+        return [Negotiation(refuse, option)] if state is _State.YES else []
