@@ -1,5 +1,4 @@
-"""
-Packets: one line ``!!CODE#BASE64[#OPTIONS]`` each, and the buffer that cuts a byte stream into lines.
+"""Packets: one line ``!!CODE#BASE64[#OPTIONS]`` each, and the buffer that cuts a byte stream into lines.
 
 This module knows the form of a packet, not what its codes mean: codes are an open set, since drivers add
 their own. It does no input or output.
@@ -37,8 +36,7 @@ class Packet(NamedTuple):
 
 
 def encode(packet: Packet, end: bytes = b"\r\n") -> bytes:
-    """
-    Return the packet as one line, ``end`` included.
+    """Return the packet as one line, ``end`` included.
 
     The server ends its lines with CR LF, the guest with LF.
 
@@ -54,8 +52,7 @@ def encode(packet: Packet, end: bytes = b"\r\n") -> bytes:
 
 
 def decode(line: bytes) -> Packet:
-    """
-    Return the packet that a line carries, with or without its line end.
+    """Return the packet that a line carries, with or without its line end.
 
     A packet begins at the last ``!!`` of the line: a login prompt or half a line may stand before it.
 
@@ -86,8 +83,7 @@ def decode(line: bytes) -> Packet:
 
 
 class LineBuffer:
-    """
-    Cut a byte stream into lines, holding no more than ``limit`` bytes of an unfinished one.
+    """Cut a byte stream into lines, holding no more than ``limit`` bytes of an unfinished one.
 
     A line longer than that is dropped up to its end and counted in ``dropped``; the next one is whole again.
     A line ends with LF; CR on either side of it belongs to the line end (LF CR is what 0.0.8 sends).
@@ -104,8 +100,7 @@ class LineBuffer:
         return len(self._rest)
 
     def feed(self, data: bytes) -> List[bytes]:
-        """
-        Take the next bytes, of any number; return the lines they finish, without their ends.
+        """Take the next bytes, of any number; return the lines they finish, without their ends.
 
         Empty lines are left out.
         """

@@ -1,5 +1,4 @@
-"""
-The errors this project raises on purpose; anything else is a bug.
+"""The errors this project raises on purpose; anything else is a bug.
 
     MetadataError
     ├── ConfigurationError      a setting or an option that cannot be used      exit 2

@@ -1,5 +1,4 @@
-"""
-Telnet without a socket: cut a byte stream into data, negotiations and suboptions, and the reverse.
+"""Telnet without a socket: cut a byte stream into data, negotiations and suboptions, and the reverse.
 
 Sources: RFC 854 (commands, the NVT), RFC 855 (suboptions), RFC 856 (BINARY), RFC 1143 (negotiation without
 loops). What the suboptions of an option mean is not known here.
@@ -95,8 +94,7 @@ def escape_nvt(data: bytes) -> bytes:
 
 
 class Decoder:
-    """
-    Cut received bytes into tokens, in spans, never byte by byte.
+    """Cut received bytes into tokens, in spans, never byte by byte.
 
     At most ``max_suboption`` bytes of an unfinished suboption are held, and two of an unfinished command.
     """
@@ -110,8 +108,7 @@ class Decoder:
         self._after_cr = False  # the last data byte was an NVT's CR
 
     def feed(self, data: bytes) -> Iterator[Token]:
-        """
-        Yield the tokens that these bytes finish.
+        """Yield the tokens that these bytes finish.
 
         They are made one at a time as the caller takes them, so that ``binary``, set on a negotiation, holds
         for the very next byte. The iterator must be exhausted before the next call.
@@ -175,8 +172,7 @@ class Decoder:
 
 
 class _State(enum.Enum):
-    """
-    What is known of one option on one side (RFC 1143, section 7).
+    """What is known of one option on one side (RFC 1143, section 7).
 
     We only ever ask for an option to be enabled, so the three states with a refusal of ours under way cannot
     occur and are left out.
@@ -188,8 +184,7 @@ class _State(enum.Enum):
 
 
 class Negotiator:
-    """
-    Agree on options by RFC 1143's Q method: only changes of state are answered, so no peer can make a loop.
+    """Agree on options by RFC 1143's Q method: only changes of state are answered, no peer makes a loop.
 
     ``ours`` are the options this side performs when asked (DO), ``theirs`` those the peer may perform (WILL).
     """

@@ -1,5 +1,4 @@
-"""
-VMWARE-TELNET-EXT (telnet option 232): its suboptions as typed messages, for both directions.
+"""VMWARE-TELNET-EXT (telnet option 232): its suboptions as typed messages, for both directions.
 
 Source: VMware, "Using a Proxy with vSphere Virtual Serial Ports" (EN-001415). A message's bytes are one
 command byte and its parameters, as they stand between ``IAC SB 232`` and ``IAC SE`` with every IAC already
@@ -65,8 +64,7 @@ class Message:
 
     @classmethod
     def parse(cls, parameters: bytes) -> Self:
-        """
-        Return the message with these parameters.
+        """Return the message with these parameters.
 
         Raises:
             ProtocolError: they are not of this message's form.
@@ -313,8 +311,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(suboption: bytes) -> Message | Unknown:
-    """
-    Return the message that a suboption of option 232 carries.
+    """Return the message that a suboption of option 232 carries.
 
     Raises:
         ProtocolError: it is empty, or its parameters are not of the form its command has.

@@ -1,0 +1,52 @@
+"""A VM's serial port as the server sees it: whose it is, what came in of a line, what waits to go out.
+
+A port outlives its connection: by vMotion it moves to another one, with all that is in it.
+"""
+
+import uuid
+from collections import deque
+from dataclasses import dataclass
+
+from vmw_cloudinit_wire import LineBuffer
+
+
+@dataclass(frozen=True, slots=True)
+class VMIdentity:
+    """Who a VM says it is; all of it is a claim. ``None``: it did not say."""
+
+    name: str
+    vc_uuid: uuid.UUID | None = None
+    bios_uuid: uuid.UUID | None = None
+    location_uuid: uuid.UUID | None = None
+    port: str = ""  # "port=" in the service URI: the operator's label for one of several ports of a VM
+
+
+class Port:
+    """What belongs to a VM and not to the socket. Compared by identity."""
+
+    def __init__(self, max_line: int) -> None:
+        self.identity: VMIdentity | None = None  # None: not yet known, and so not served
+        self.lines = LineBuffer(max_line)
+        self.carrier: object | None = None  # the connection that the port lives on
+        self.held = False  # a vMotion is under way: what would be sent waits here
+        self.unsent = 0  # bytes that wait
+        self._output: deque[memoryview] = deque()
+
+    def send(self, data: bytes) -> None:
+        """Put serial data behind what already waits."""
+        if data:
+            self._output.append(memoryview(data))
+            self.unsent += len(data)
+
+    def take(self, most: int) -> bytes:
+        """Take up to ``most`` of the bytes that wait, oldest first."""
+        taken = []
+        while self._output and most:
+            piece = self._output.popleft()
+            if len(piece) > most:
+                self._output.appendleft(piece[most:])
+                piece = piece[:most]
+            taken.append(piece)
+            most -= len(piece)
+            self.unsent -= len(piece)
+        return b"".join(taken)
