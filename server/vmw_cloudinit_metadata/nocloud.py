@@ -1,0 +1,109 @@
+"""
+An instance as NoCloud's documents: meta-data, network-config and user-data, as bytes.
+
+Pure functions, named like the files cloud-init reads. They expect an instance that has passed ``validate``;
+nothing here knows packets, files or VMs.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from vmw_cloudinit_metadata.errors import DefinitionError
+from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata
+
+# cloud-init reads meta-data as YAML, of which JSON is a subset but for these: YAML refuses some of them
+# anywhere, and folds the line separators inside quotes to a space. Tabs json escapes by itself.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """One instance, rendered; ``network_config`` is None where the instance has no network data."""
+
+    meta_data: bytes
+    network_config: bytes | None
+    user_data: bytes
+
+    def __repr__(self) -> str:
+        """Show sizes: documents are secrets."""
+        network = "no" if self.network_config is None else f"{len(self.network_config)} bytes of"
+        return (
+            f"<Documents {len(self.meta_data)} bytes of meta-data, {network} network-config,"
+            f" {len(self.user_data)} bytes of user-data>"
+        )
+
+
+def render(instance: InstanceData) -> Documents:
+    """
+    Render all documents of an instance.
+
+    Raises:
+        DefinitionError: a value cannot be written as JSON.
+    """
+    return Documents(render_meta_data(instance), render_network_config(instance), render_user_data(instance))
+
+
+def render_meta_data(instance: InstanceData) -> bytes:
+    """
+    Render meta-data: a JSON object in UTF-8, on one line, with the keys that are defined.
+
+    ``local-hostname`` is what names the guest, ``hostname`` what 0.0.8 also sends; ``instance-id`` is always
+    a string, since cloud-init compares it with the text of a file. A key of ``extra`` never replaces a known
+    one.
+    """
+    metadata = instance.metadata or InstanceMetadata()
+    hostname = _text(metadata.hostname)
+    known = {
+        "ami-id": _text(metadata.ami_id),
+        "instance-id": _text(metadata.instance_id),
+        "region": _text(metadata.region),
+        "availability-zone": _text(metadata.availability_zone),
+        "tags": metadata.tags or None,
+        "public-keys": [key.strip() for key in metadata.public_keys] or None,
+        "hostname": hostname,
+        "local-hostname": hostname,
+    }
+    document = {key: value for key, value in known.items() if value is not None}
+    document |= {key: value for key, value in metadata.extra.items() if key not in known}
+    return _json(document)
+
+
+def render_network_config(instance: InstanceData) -> bytes | None:
+    """Render network-config, version 1, as JSON (which is YAML too); None without network data."""
+    network = instance.network
+    if network is None:
+        return None
+    subnet: dict[str, Any] = {
+        "type": "static",
+        "address": str(network.address),
+        "netmask": str(network.netmask),
+    }
+    if network.gateway is not None:
+        subnet["gateway"] = str(network.gateway)
+    if network.search:
+        subnet["dns_search"] = [str(name) for name in network.search]
+    if network.nameservers:
+        subnet["dns_nameservers"] = [str(address) for address in network.nameservers]
+    return _json({"version": 1, "config": [{"type": "physical", "name": "eth0", "subnets": [subnet]}]})
+
+
+def render_user_data(instance: InstanceData) -> bytes:
+    """Render user-data: its bytes, unchanged; text as UTF-8."""
+    userdata = instance.userdata
+    return userdata if isinstance(userdata, bytes) else userdata.encode()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise DefinitionError(
+            "metadata: a value is none that JSON has: text, number, list, mapping"
+        ) from None

@@ -1,0 +1,292 @@
+import contextlib
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vmw_cloudinit_metadata.errors import DefinitionError
+from vmw_cloudinit_metadata.instance import (
+    DEFAULT_USERDATA,
+    MAX_USERDATA,
+    InstanceData,
+    InstanceMetadata,
+    InstanceNetworkData,
+    address_fault,
+    netmask_fault,
+)
+
+# Hypothesis makes its table of Unicode at the first draw of text, which takes seconds on a busy machine.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+IDENTITY = {"instance-id": "i-0042", "hostname": "web-01"}
+NETWORK = {"address": "192.0.2.10", "netmask": "255.255.255.0"}
+
+
+def faults(instance: InstanceData) -> list[str]:
+    with pytest.raises(DefinitionError) as caught:
+        instance.validate()
+    return str(caught.value).splitlines()
+
+
+def test_an_instance_is_built_empty_and_filled_by_attributes() -> None:
+    instance = InstanceData()
+    assert instance.metadata is None
+    assert instance.network is None
+    assert instance.userdata == DEFAULT_USERDATA == "#cloud-config\n{}"
+    instance.metadata = InstanceMetadata()
+    assert instance.metadata.tags == {}
+    assert instance.metadata.public_keys == []
+    instance.metadata.instance_id = "i-0042"
+    instance.metadata.hostname = "web-01"
+    instance.network = InstanceNetworkData()
+    instance.network.address = ipaddress.IPv4Address("192.0.2.10")
+    instance.network.netmask = "255.255.255.0"
+    instance.network.nameservers.append(ipaddress.IPv4Address("192.0.2.53"))
+    instance.userdata = b"#!/bin/sh\n"
+    instance.validate()
+
+
+@pytest.mark.parametrize("dash", ["-", "_"])
+def test_a_dictionary_may_have_dashes_or_underscores_in_its_keys(dash: str) -> None:
+    metadata: dict[str, Any] = {
+        f"ami{dash}id": "debian-12",
+        f"instance{dash}id": "i-0042",
+        "region": "eu",
+        f"availability{dash}zone": "eu-1",
+        f"public{dash}keys": ["ssh-ed25519 AAAA"],
+        "hostname": "web-01",
+        "tags": {"env": "prod"},
+    }
+    made = InstanceData({"metadata": metadata}).metadata
+    assert made is not None
+    assert (made.ami_id, made.instance_id, made.region) == ("debian-12", "i-0042", "eu")
+    assert (made.availability_zone, made.hostname) == ("eu-1", "web-01")
+    assert made.public_keys == ["ssh-ed25519 AAAA"]
+    assert made.tags == {"env": "prod"}
+    assert made.extra == {}
+
+
+def test_other_keys_of_metadata_are_kept_as_extra() -> None:
+    made = InstanceMetadata({**IDENTITY, "rack": 7, "owner": None})
+    assert made.extra == {"rack": 7, "owner": None}
+
+
+def test_local_hostname_is_another_name_of_hostname() -> None:
+    assert InstanceMetadata({"local-hostname": "web-01"}).hostname == "web-01"
+
+
+def test_a_dictionary_assigned_to_a_part_becomes_that_part() -> None:
+    instance = InstanceData()
+    instance.metadata = IDENTITY
+    instance.network = NETWORK
+    assert isinstance(instance.metadata, InstanceMetadata)
+    assert isinstance(instance.network, InstanceNetworkData)
+    instance.validate()
+
+
+def test_null_in_a_dictionary_is_a_key_left_out() -> None:
+    raw = {"metadata": {**IDENTITY, "tags": None, "public-keys": None}, "network": None, "userdata": None}
+    instance = InstanceData(raw)
+    assert instance.userdata == DEFAULT_USERDATA
+    instance.validate()
+
+
+def test_search_may_be_one_string() -> None:
+    assert InstanceNetworkData({"search": "example.org  lab.example.org"}).search == [
+        "example.org",
+        "lab.example.org",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (5, "instance: is a int, not a mapping"),
+        ({"metadata": "web-01"}, "metadata: is a str, not a mapping"),
+        ({"network": ["192.0.2.1"]}, "network: is a list, not a mapping"),
+        (
+            {"user-data": "x", "meta": {}},
+            "instance: no such key: user-data, meta (known: metadata, network, userdata)",
+        ),
+        (
+            {"network": {"ip": "192.0.2.1"}},
+            "network: no such key: ip (known: address, netmask, gateway, search, nameservers)",
+        ),
+    ],
+)
+def test_a_dictionary_of_another_form_is_refused(raw: Any, sentence: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        InstanceData(raw)
+    assert str(caught.value) == sentence
+
+
+def test_every_fault_is_named_at_once() -> None:
+    instance = InstanceData(
+        {
+            "metadata": {"hostname": "", "region": 1.5, "tags": "a", "public-keys": ["", 7]},
+            "network": {
+                "address": "192.0.2.300",
+                "gateway": "0.0.0.0",
+                "search": ["example.org", None],
+                "nameservers": [53],
+            },
+            "userdata": 42,
+        }
+    )
+    assert faults(instance) == [
+        "metadata.instance-id: is missing",
+        "metadata.hostname: is empty",
+        "metadata.region: is not text",
+        "metadata.tags: is neither a mapping nor a list",
+        "metadata.public-keys[0]: is not text",
+        "metadata.public-keys[1]: is not text",
+        "network.address: is not an IPv4 address",
+        "network.netmask: is missing",
+        "network.gateway: is not the address of one machine",
+        "network.search[1]: is not text",
+        "network.nameservers[0]: is not an IPv4 address",
+        "userdata: is neither text nor bytes",
+    ]
+
+
+def test_lists_must_be_lists() -> None:
+    instance = InstanceData({"metadata": {**IDENTITY, "public-keys": "ssh-ed25519 AAAA"}, "network": NETWORK})
+    assert instance.network is not None
+    instance.network.search = "example.org"  # type: ignore[assignment]
+    instance.network.nameservers = "192.0.2.53"  # type: ignore[assignment]
+    assert faults(instance) == [
+        "metadata.public-keys: is not a list",
+        "network.search: is not a list",
+        "network.nameservers: is not a list",
+    ]
+
+
+def test_an_instance_without_metadata_is_not_whole() -> None:
+    assert faults(InstanceData()) == ["metadata: is missing"]
+
+
+def test_a_whole_number_is_good_enough_for_an_instance_id_and_a_truth_value_is_not() -> None:
+    InstanceData({"metadata": {"instance_id": 42, "hostname": "web-01"}}).validate()
+    wrong = InstanceData({"metadata": {"instance_id": True, "hostname": "web-01"}})
+    assert faults(wrong) == ["metadata.instance-id: is not text"]
+
+
+def test_half_a_surrogate_pair_is_not_text() -> None:
+    raw = {"metadata": {"instance-id": "i\udc80", "hostname": "web-01"}, "userdata": "\ud800"}
+    assert faults(InstanceData(raw)) == [
+        "metadata.instance-id: is not Unicode text",
+        "userdata: is not Unicode text",
+    ]
+
+
+@pytest.mark.parametrize("userdata", ["é" * (MAX_USERDATA // 2), b"x" * MAX_USERDATA])
+def test_user_data_is_as_long_as_a_line_can_carry_and_no_longer(userdata: Any) -> None:
+    instance = InstanceData({"metadata": IDENTITY, "userdata": userdata})
+    instance.validate()
+    instance.userdata = userdata + userdata[:1]
+    (fault,) = faults(instance)
+    assert fault.startswith("userdata: is 3,000,00")
+    assert "carries 3,000,000" in fault
+
+
+def test_neither_repr_nor_faults_show_secrets() -> None:
+    secret = "hunter2"
+    instance = InstanceData(
+        {
+            "metadata": {**IDENTITY, "public-keys": [secret], "token": secret, "tags": {"t": secret}},
+            "network": NETWORK,
+            "userdata": secret,
+        }
+    )
+    assert secret not in repr(instance)
+    assert "web-01" in repr(instance)
+    assert "192.0.2.10" in repr(instance)
+    instance.userdata = [secret]  # type: ignore[assignment]
+    assert secret not in "".join(faults(instance))
+
+
+def test_a_copy_shares_nothing_that_can_be_changed() -> None:
+    instance = InstanceData(
+        {
+            "metadata": {**IDENTITY, "tags": ["a"], "deep": {"list": [1]}},
+            "network": {**NETWORK, "search": "x"},
+        }
+    )
+    other = instance.copy()
+    assert other.metadata is not None
+    assert other.network is not None
+    other.metadata.hostname = "changed"
+    other.metadata.tags.append("b")  # type: ignore[union-attr]
+    other.metadata.public_keys.append("key")
+    other.metadata.extra["deep"]["list"].append(2)
+    other.network.search.append("y")
+    other.network.nameservers.append("192.0.2.53")
+    other.userdata = b""
+    assert instance.metadata is not None
+    assert instance.network is not None
+    assert instance.metadata.hostname == "web-01"
+    assert instance.metadata.tags == ["a"]
+    assert instance.metadata.public_keys == []
+    assert instance.metadata.extra == {"deep": {"list": [1]}}
+    assert instance.network.search == ["x"]
+    assert instance.network.nameservers == []
+    assert instance.userdata == DEFAULT_USERDATA
+
+
+def test_an_empty_instance_can_be_copied() -> None:
+    assert InstanceData().copy().metadata is None
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "240.0.0.1"])
+def test_some_addresses_are_no_machines(value: str) -> None:
+    assert address_fault(value) == "is not the address of one machine"
+
+
+@pytest.mark.parametrize(
+    "value", ["192.0.2", "192.0.2.1/24", "192.0.2.01", "::1", "", " 192.0.2.1", 3221225985]
+)
+def test_what_is_not_an_ipv4_address_is_said_to_be_none(value: Any) -> None:
+    assert address_fault(value) == "is not an IPv4 address"
+
+
+@pytest.mark.parametrize("prefix", range(1, 33))
+def test_a_netmask_is_ones_then_zeros(prefix: int) -> None:
+    mask = ipaddress.IPv4Network(f"0.0.0.0/{prefix}").netmask
+    assert netmask_fault(mask) is None
+    assert netmask_fault(str(mask)) is None
+
+
+@pytest.mark.parametrize("value", ["255.0.255.0", "0.0.0.255", "0.0.0.0", "24", 24, None, "255.255.255.256"])
+def test_anything_else_is_no_netmask(value: Any) -> None:
+    assert netmask_fault(value) == "is not a netmask such as 255.255.255.0"
+
+
+def anything() -> st.SearchStrategy[Any]:
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+    )
+
+
+@patient
+@given(st.dictionaries(st.sampled_from(["metadata", "network", "userdata", "x"]), anything()))
+def test_whatever_a_dictionary_holds_only_definition_error_comes_out(raw: dict[str, Any]) -> None:
+    with contextlib.suppress(DefinitionError):
+        InstanceData(raw).validate()
+
+
+@patient
+@given(
+    st.dictionaries(st.sampled_from(["instance-id", "hostname", "tags", "public-keys"]), anything()),
+    st.dictionaries(
+        st.sampled_from(["address", "netmask", "gateway", "search", "nameservers"]),
+        st.just("192.0.2.1") | st.lists(st.just("192.0.2.1")) | anything(),
+    ),
+)
+def test_whatever_the_parts_hold_only_definition_error_comes_out(
+    metadata: dict[str, Any], network: dict[str, Any]
+) -> None:
+    with contextlib.suppress(DefinitionError):
+        InstanceData({"metadata": metadata, "network": network}).validate()
