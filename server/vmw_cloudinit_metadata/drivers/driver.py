@@ -1,0 +1,62 @@
+"""
+The contract of a driver: given a VM, return its instance.
+
+A driver implements two methods and inherits the rest; nothing of the network shows in them. drivers/file.py
+is one; drivers/loader.py finds them by name.
+"""
+
+import abc
+import logging
+from typing import Any, ClassVar
+
+from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
+
+
+class Driver(abc.ABC):
+    """
+    Where instances come from; subclass it with ``parse_options`` and ``get_instance``.
+
+    Attributes:
+        options: whatever ``parse_options`` has returned.
+        logger: named after the subclass.
+        thread_safe: True allows several calls of ``get_instance`` at once, from several threads.
+    """
+
+    thread_safe: ClassVar[bool] = False
+
+    def __init__(self, opts: dict[str, Any]) -> None:
+        self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+        self.options = self.parse_options(opts)
+
+    @abc.abstractmethod
+    def parse_options(self, opts: dict[str, Any]) -> Any:
+        """
+        Check the options an operator gave, and return them in the form the driver likes.
+
+        Raises:
+            ValueError: an option is missing, unknown or wrong; its text is shown to the operator.
+        """
+
+    @abc.abstractmethod
+    def get_instance(self, vm_client: VMClient) -> InstanceData | None:
+        """
+        Return the instance of a VM, or None where there is none.
+
+        ``vm_client`` has ``vm_name``, ``vm_bios_uuid`` and ``vm_vc_uuid``, all of them claims. The call may
+        block: it runs in a worker thread, once for the documents of one boot. What it returns is the
+        caller's: the driver does not change it afterwards.
+
+        Raises:
+            DefinitionError: there is an instance, but with faults; the text is logged.
+        """
+
+    def new_client(self, vm_name: str, writer: Writer) -> VMClient:
+        """Return the client that answers a VM's packets; override it to return a subclass of your own."""
+        return VMClient(vm_name, writer, self)
+
+    def reload(self) -> None:  # noqa: B027  # a default, not a forgotten abstract method
+        """Forget what is cached; called on SIGHUP, possibly while ``get_instance`` runs."""
+
+    def close(self) -> None:  # noqa: B027
+        """Release what the driver holds; called once, after the last ``get_instance``."""
