@@ -1,5 +1,4 @@
-"""
-What a driver returns for a VM: metadata, network data and user-data.
+"""What a driver returns for a VM: metadata, network data and user-data.
 
 The classes are mutable, and are built empty and filled by attributes, or from a dictionary, as drivers
 written for 0.0.8 do. This module knows what makes an instance whole (``validate``); it does not know how an
@@ -43,8 +42,7 @@ INSTANCE_KEYS = ("metadata", "network", "userdata")
 
 
 class InstanceMetadata:
-    """
-    Who the instance is: the known keys as attributes, any other key in ``extra``.
+    """Who the instance is: the known keys as attributes, any other key in ``extra``.
 
     ``instance_id`` and ``hostname`` are needed, the rest is optional. ``tags`` is a mapping or a list.
     """
@@ -102,8 +100,7 @@ class InstanceMetadata:
 
 
 class InstanceNetworkData:
-    """
-    One network card with one static IPv4 address; addresses are text or ``ipaddress.IPv4Address``.
+    """One network card with one static IPv4 address; addresses are text or ``ipaddress.IPv4Address``.
 
     ``address`` and ``netmask`` are needed, the rest is optional.
     """
@@ -156,8 +153,7 @@ class InstanceNetworkData:
 
 
 class InstanceData:
-    """
-    Everything one VM gets: ``metadata`` (needed), ``network`` (or None), ``userdata`` (text or bytes).
+    """Everything one VM gets: ``metadata`` (needed), ``network`` (or None), ``userdata`` (text or bytes).
 
     ``metadata`` and ``network`` are None until they are assigned; a dictionary assigned to them is converted.
     User-data is served byte for byte and never shown in a repr.
@@ -208,8 +204,7 @@ class InstanceData:
         return other
 
     def validate(self) -> None:
-        """
-        Check that documents can be made of this instance.
+        """Check that documents can be made of this instance.
 
         Raises:
             DefinitionError: every fault, one a line, without values: they may be secrets.

@@ -1,5 +1,4 @@
-"""
-An instance as NoCloud's documents: meta-data, network-config and user-data, as bytes.
+"""An instance as NoCloud's documents: meta-data, network-config and user-data, as bytes.
 
 Pure functions, named like the files cloud-init reads. They expect an instance that has passed ``validate``;
 nothing here knows packets, files or VMs.
@@ -36,8 +35,7 @@ class Documents:
 
 
 def render(instance: InstanceData) -> Documents:
-    """
-    Render all documents of an instance.
+    """Render all documents of an instance.
 
     Raises:
         DefinitionError: a value cannot be written as JSON.
@@ -46,8 +44,7 @@ def render(instance: InstanceData) -> Documents:
 
 
 def render_meta_data(instance: InstanceData) -> bytes:
-    """
-    Render meta-data: a JSON object in UTF-8, on one line, with the keys that are defined.
+    """Render meta-data: a JSON object in UTF-8, on one line, with the keys that are defined.
 
     ``local-hostname`` is what names the guest, ``hostname`` what 0.0.8 also sends; ``instance-id`` is always
     a string, since cloud-init compares it with the text of a file. A key of ``extra`` never replaces a known

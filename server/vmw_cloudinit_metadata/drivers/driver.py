@@ -1,5 +1,4 @@
-"""
-The contract of a driver: given a VM, return its instance.
+"""The contract of a driver: given a VM, return its instance.
 
 A driver implements two methods and inherits the rest; nothing of the network shows in them. drivers/file.py
 is one; drivers/loader.py finds them by name.
@@ -14,8 +13,7 @@ from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
 
 
 class Driver(abc.ABC):
-    """
-    Where instances come from; subclass it with ``parse_options`` and ``get_instance``.
+    """Where instances come from; subclass it with ``parse_options`` and ``get_instance``.
 
     Attributes:
         options: whatever ``parse_options`` has returned.
@@ -31,8 +29,7 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     def parse_options(self, opts: dict[str, Any]) -> Any:
-        """
-        Check the options an operator gave, and return them in the form the driver likes.
+        """Check the options an operator gave, and return them in the form the driver likes.
 
         Raises:
             ValueError: an option is missing, unknown or wrong; its text is shown to the operator.
@@ -40,8 +37,7 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     def get_instance(self, vm_client: VMClient) -> InstanceData | None:
-        """
-        Return the instance of a VM, or None where there is none.
+        """Return the instance of a VM, or None where there is none.
 
         ``vm_client`` has ``vm_name``, ``vm_bios_uuid`` and ``vm_vc_uuid``, all of them claims. The call may
         block: it runs in a worker thread, once for the documents of one boot. What it returns is the

@@ -1,5 +1,4 @@
-"""
-One VM's half of the dialogue: a request comes in, documents of the driver's instance go out.
+"""One VM's half of the dialogue: a request comes in, documents of the driver's instance go out.
 
 A ``VMClient`` knows packet codes and documents; telnet, sockets, threads and queues are the shell's
 (vspc/server.py), which gives it a writer and ``take_snapshot``. Drivers may subclass it to answer packet
@@ -54,8 +53,7 @@ class Writer(Protocol):
 
 
 class VMClient:
-    """
-    Answer one VM's packets.
+    """Answer one VM's packets.
 
     Attributes:
         vm_name: as the VM gave it: a claim, and any Unicode.
@@ -81,8 +79,7 @@ class VMClient:
         self._unknown_codes: set[str] = set()
 
     async def process_packets(self, code: str, data: str) -> None:
-        """
-        Answer one packet; ``data`` is its payload as text (requests of version 1 have none).
+        """Answer one packet; ``data`` is its payload as text (requests of version 1 have none).
 
         Override it to answer codes of your own, and call it for the others. An unknown code is logged and not
         answered. A response is never answered: it is an echo, or a server on the other end of the line.
@@ -100,8 +97,7 @@ class VMClient:
             self._note_unknown(code)
 
     async def write(self, code: enum.Enum | str, text: str | bytes) -> None:
-        """
-        Send one packet and wait until the port takes more.
+        """Send one packet and wait until the port takes more.
 
         Raises:
             vmw_cloudinit_wire.PacketError: the code holds characters that would break the line apart.
@@ -118,8 +114,7 @@ class VMClient:
             await self.write(PacketCode.RESPONSE_METADATA, documents.meta_data)
 
     async def write_networkdata(self) -> None:
-        """
-        Send network-config, or nothing where there is no instance.
+        """Send network-config, or nothing where there is no instance.
 
         An instance without network data is answered with an empty payload, which our guest takes as "none":
         silence would make it wait.
@@ -133,8 +128,7 @@ class VMClient:
             await self.write(PacketCode.RESPONSE_USERDATA, documents.user_data)
 
     async def documents(self) -> nocloud.Documents | None:
-        """
-        Return this VM's documents, all from one snapshot of its instance.
+        """Return this VM's documents, all from one snapshot of its instance.
 
         None where the driver has no instance, or none that documents can be made of; why is logged once,
         until it changes. A snapshot, and its absence, is kept for ``SNAPSHOT_SECONDS``.
