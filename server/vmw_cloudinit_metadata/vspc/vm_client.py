@@ -8,7 +8,6 @@ codes of their own.
 import enum
 import logging
 import time
-import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.errors import DefinitionError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata, InstanceNetworkData
+from vmw_cloudinit_metadata.log import describe
 from vmw_cloudinit_wire import Packet, encode
 
 if TYPE_CHECKING:
@@ -153,11 +153,7 @@ class VMClient:
             return None
         except Exception as error:
             # Anything may come out of a driver. Its message stays unsaid: it may quote a password.
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            name = type(error).__name__
-            self._complain(
-                logging.ERROR, f"not answered: the driver raised {name} in {where.filename}:{where.lineno}"
-            )
+            self._complain(logging.ERROR, f"not answered: the driver raised {describe(error)}")
             return None
         self._complaint = ""
         return documents

@@ -1,0 +1,143 @@
+"""One TCP connection: bytes from the transport to the core and back, events to the server."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from vmw_cloudinit_metadata.log import ConnectionLog, address_text
+from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
+
+if TYPE_CHECKING:
+    from vmw_cloudinit_metadata.vspc.server import VSPCServer
+
+_logger = logging.getLogger("vmw_cloudinit_metadata.vspc")
+
+# What is in the kernel's buffer and the transport's goes out before GOAHEAD and makes a VM stand still
+# longer, so both are kept small; the rest waits in the port, where a vMotion can take it along.
+SEND_BUFFER = 16 * 1024
+SEND_PIECE = 16 * 1024
+
+
+class VSPCProtocol(asyncio.BufferedProtocol):
+    """Carry a port between a transport and the server. Of a vMotion's two connections each has its own."""
+
+    def __init__(self, server: "VSPCServer") -> None:
+        self._server = server
+        self._writable = True
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._uuid_timer: asyncio.TimerHandle | None = None
+        self.address = ""
+        self.transport: asyncio.Transport
+        self.core: VSPCConnection
+        self.logger: ConnectionLog
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the dialogue, unless the server has its fill."""
+        self.transport = cast(asyncio.Transport, transport)
+        # A peer that is gone already has no name.
+        self.address, port = (self.get_extra_info("peername") or ("gone", 0))[:2]
+        self.logger = ConnectionLog(_logger, address_text(self.address, port))
+        if not self._server.admit(self):
+            self.transport.abort()
+            return
+        self.logger.debug("connected")
+        self.transport.set_write_buffer_limits(high=SEND_BUFFER)
+        self.core = self._server.new_connection(self.logger)
+        self._timer = self._server.loop.call_later(self._server.options.identify_seconds, self._time_is_up)
+        self.flush()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the server's buffer: it is emptied before the loop turns to another connection."""
+        return self._server.receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was received."""
+        if self._closing:
+            return
+        self.core.receive_data(bytes(self._server.receive_buffer[:nbytes]))
+        self._server.handle_events(self)
+        self._watch_deadline()
+        self.flush()
+
+    def eof_received(self) -> None:
+        """Take the peer's end of the stream; the transport closes itself."""
+        self._end_of_stream()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection, for whatever reason."""
+        self._end_of_stream()
+        for timer in (self._timer, self._uuid_timer):
+            if timer is not None:
+                timer.cancel()
+        self._server.dismiss(self)
+
+    def pause_writing(self) -> None:
+        """Stop: the peer does not take more at the moment."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Go on: the peer has taken what there was."""
+        self._writable = True
+        self.flush()
+
+    # What the server calls
+
+    def flush(self) -> None:
+        """Send what is to be sent, as far as the peer takes it."""
+        while self._writable and not self.transport.is_closing():
+            if self.transport.get_write_buffer_size() > SEND_BUFFER:
+                # uvloop writes at the end of its turn, and only then says whether the peer takes more.
+                self._server.loop.call_soon(self.flush)
+                return
+            data = self.core.data_to_send(SEND_PIECE)
+            if not data:
+                if self._closing:
+                    self.transport.close()  # which sends what it holds
+                return
+            self.transport.write(data)
+            self._server.output_sent(self.core.port)
+
+    def close_when_sent(self) -> None:
+        """Take nothing more, and close when all is sent."""
+        self._closing = True
+        self.flush()
+
+    def identified(self) -> None:
+        """Take note that the connection carries a VM: it may stay for ever."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport knows, e.g. ``peername``."""
+        return self.transport.get_extra_info(name, default)
+
+    # Ends and timers
+
+    def _end_of_stream(self) -> None:
+        if hasattr(self, "core"):  # else it was never admitted
+            self.core.receive_eof()
+            self._server.handle_events(self)
+
+    def _time_is_up(self) -> None:
+        if self.core.awaits_vmotion:
+            # A destination waits as long as the vMotion may last, which the table limits.
+            self._timer = self._server.loop.call_later(
+                self._server.options.identify_seconds, self._time_is_up
+            )
+            return
+        self.logger.info("closed: did not say which VM it is in %g s", self._server.options.identify_seconds)
+        self.transport.abort()
+
+    def _watch_deadline(self) -> None:
+        if self.core.deadline is not None and self._uuid_timer is None:
+            self._uuid_timer = self._server.loop.call_at(self.core.deadline, self._deadline_came)
+
+    def _deadline_came(self) -> None:
+        self._uuid_timer = None
+        self.core.check_deadline()
+        self._server.handle_events(self)
+        self.flush()

@@ -1,0 +1,338 @@
+"""THE SHELL: listening, limits, time-outs, worker threads, shutdown; what is said is the core's."""
+
+import asyncio
+import contextlib
+import errno
+import importlib
+import logging
+import resource
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vmw_cloudinit_metadata import systemd
+from vmw_cloudinit_metadata.drivers.driver import Driver
+from vmw_cloudinit_metadata.errors import ListenError
+from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, address_text, describe
+from vmw_cloudinit_metadata.vspc import events
+from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
+from vmw_cloudinit_metadata.vspc.port import Port
+from vmw_cloudinit_metadata.vspc.protocol import SEND_BUFFER, VSPCProtocol
+from vmw_cloudinit_metadata.vspc.session import Session
+from vmw_cloudinit_metadata.vspc.vmotion import VMOTION_SECONDS, VMotionTable
+from vmw_cloudinit_metadata.vspc.workers import Workers
+
+DEFAULT_PORT = 13370
+
+# One read: large enough that a flood costs few turns of the loop, small enough that each turn is short
+# (20 ms for the worst there is, nothing but telnet negotiations).
+RECEIVE_BUFFER = 64 * 1024
+
+# After a restart all VMs of a site reconnect at once; the kernel caps this at net.core.somaxconn.
+BACKLOG = 4096
+
+# Descriptors that are not connections: listeners, logs, the definitions that are being read.
+RESERVED_DESCRIPTORS = 64
+
+# Calls of a thread-safe driver at once: enough to hide a slow disk, few enough for a small host.
+DRIVER_THREADS = 8
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How a server listens and what it allows. Sizes are in bytes, times in seconds."""
+
+    listen: tuple[tuple[str, int], ...] = (("", DEFAULT_PORT),)  # host and port; "" is every address
+    limits: events.Limits = field(default_factory=events.Limits)
+    max_connections: int | None = None  # None: what RLIMIT_NOFILE allows, less RESERVED_DESCRIPTORS
+    max_connections_per_address: int | None = None  # None: no limit; one ESXi host brings hundreds of VMs
+    # A VM that does not read gets no further answer while more than this is unsent; the longest answer there
+    # may be comes on top.
+    max_unsent: int = 1024 * 1024
+    identify_seconds: float = 30.0  # a connection that has not said by then which VM it is, is closed
+    stop_seconds: float = 5.0  # how long requests under way and unsent output may hold up the end
+
+
+class VSPCServer:
+    """Serve the VMs whose service URI is ``uri`` from a driver.
+
+    ``start`` blocks until ``stop``, SIGTERM or SIGINT, as in 0.0.8; inside an event loop of your own, use
+    ``listen`` and ``close``.
+    """
+
+    def __init__(self, uri: str, driver: Driver, options: ServerOptions | None = None) -> None:
+        self.uri = uri
+        self.driver = driver
+        self.options = options or ServerOptions()
+        self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER))
+        self.loop: asyncio.AbstractEventLoop
+        self._running = False
+        self._max_connections = self.options.max_connections or _descriptors() - RESERVED_DESCRIPTORS
+        self._listeners: list[asyncio.Server] = []
+        self._protocols: set[VSPCProtocol] = set()
+        self._by_address: Counter[str] = Counter()
+        self._sessions: dict[Port, Session] = {}
+        self._refusals = Throttle(10.0)
+        self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
+        self._vmotions: VMotionTable
+        self._stopping: asyncio.Event
+        self._empty: asyncio.Event
+        self._reload: asyncio.Task[None] | None = None
+
+    # Starting and stopping
+
+    def start(self) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            ListenError: an address cannot be listened on.
+        """
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._serve())
+
+    def stop(self) -> None:
+        """End ``start``; may be called from any thread."""
+        if self._running:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                self.loop.call_soon_threadsafe(self._stopping.set)
+
+    async def listen(self) -> list[tuple[str, int]]:
+        """Begin to serve; return the addresses, with the ports the system chose for 0.
+
+        Raises:
+            ListenError: an address cannot be listened on; then none is.
+        """
+        self.loop = asyncio.get_running_loop()
+        self._vmotions = VMotionTable(self.loop.time, self._max_connections)
+        self._stopping = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._running = True
+        sockets: list[socket.socket] = []
+        try:
+            for host, port in self.options.listen:
+                sockets += _listening_sockets(host, port)
+        except ListenError:
+            for one in sockets:
+                one.close()
+            raise
+        addresses = [one.getsockname()[:2] for one in sockets]
+        for one in sockets:
+            self._listeners.append(
+                await self.loop.create_server(lambda: VSPCProtocol(self), sock=one, backlog=4096)
+            )
+        for host, port in addresses:
+            _logger.info("listening on %s", address_text(host, port))
+        return addresses
+
+    async def close(self) -> None:
+        """Stop: answer what was asked, send what is queued, for ``stop_seconds`` at most; then close all."""
+        deadline = self.loop.time() + self.options.stop_seconds
+        for listener in self._listeners:
+            listener.close()
+        if tasks := [session.task for session in self._sessions.values() if session.task]:
+            await asyncio.wait(tasks, timeout=self.options.stop_seconds)
+        for protocol in list(self._protocols):
+            protocol.close_when_sent()
+        for end in (deadline, deadline + 1):  # the second time for what abort() takes to take effect
+            if self._protocols:
+                self._empty.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(end):
+                        await self._empty.wait()
+            for protocol in self._protocols:
+                protocol.transport.abort()
+        for session in list(self._sessions.values()):
+            session.close()
+        self._sessions.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline + 1):
+                await self._workers.run(self.driver.close)
+        self._workers.close()
+
+    async def _serve(self) -> None:
+        await self.listen()
+        with contextlib.suppress(ValueError):  # not in the main thread: who started us calls stop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self.loop.add_signal_handler(number, self._stopping.set)
+            self.loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+        systemd.notify("READY=1")
+        watchdog = self.loop.create_task(self._feed_watchdog())
+        try:
+            await self._stopping.wait()
+        finally:
+            watchdog.cancel()
+            systemd.notify("STOPPING=1")
+            _logger.info("stopping")
+            await self.close()
+
+    async def _feed_watchdog(self) -> None:
+        if (seconds := systemd.watchdog_seconds()) is None:
+            return
+        while True:
+            systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(seconds)
+
+    def _begin_reload(self) -> None:
+        if self._reload is None or self._reload.done():
+            self._reload = self.loop.create_task(self._reload_driver())
+
+    async def _reload_driver(self) -> None:
+        systemd.notify_reloading()
+        try:
+            await self._workers.run(self.driver.reload)
+            _logger.info("reloaded")
+        except Exception as error:
+            _logger.error("the driver could not reload: %s", describe(error))
+        systemd.notify("READY=1")
+
+    # What connections ask of the server
+
+    def new_connection(self, logger: ConnectionLog) -> VSPCConnection:
+        """Make the core of a connection."""
+        return VSPCConnection(self.uri, self._vmotions, self.loop.time, self.options.limits, logger)
+
+    def admit(self, protocol: VSPCProtocol) -> bool:
+        """Count a connection in, or refuse it: a limit is reached."""
+        per_address = self.options.max_connections_per_address
+        if len(self._protocols) >= self._max_connections:
+            reason = f"{self._max_connections} connections are open, which is the limit"
+        elif per_address and self._by_address[protocol.address] >= per_address:
+            reason = f"{per_address} connections of {protocol.address} are open, which is the limit"
+        else:
+            self._protocols.add(protocol)
+            self._by_address[protocol.address] += 1
+            return True
+        if count := self._refusals.count():
+            _logger.warning("refused %d connection%s: %s", count, "s" if count > 1 else "", reason)
+        return False
+
+    def dismiss(self, protocol: VSPCProtocol) -> None:
+        """Count a connection out."""
+        if protocol not in self._protocols:
+            return
+        self._protocols.remove(protocol)
+        self._by_address[protocol.address] -= 1
+        if not self._by_address[protocol.address]:
+            del self._by_address[protocol.address]
+        if not self._protocols:
+            self._empty.set()
+
+    def output_sent(self, port: Port) -> None:
+        """Tell the VM's session, which may wait for room."""
+        if session := self._sessions.get(port):
+            session.output_sent()
+
+    def handle_events(self, protocol: VSPCProtocol) -> None:
+        """Do what the events of a connection ask for."""
+        for event in protocol.core.events_received():
+            match event:
+                case events.PacketReceived(port, packet):
+                    if session := self._sessions.get(port):
+                        session.receive(packet)
+                case events.VMIdentified(port):
+                    self._begin_session(protocol, port)
+                case events.VMLeft(port):
+                    self._end_session(port, "disconnected")
+                case events.VMotionBegan():
+                    protocol.logger.info("vMotion began")
+                    self.loop.call_later(VMOTION_SECONDS, self._expire_vmotions)
+                case events.VMotionCompleted(port):
+                    self._move_session(protocol, port)
+                case events.VMotionAborted():
+                    protocol.logger.info("vMotion aborted")
+                case events.ProxyRefused(service):
+                    protocol.logger.warning("refused: asks for the service %a, this is %a", service, self.uri)
+                    protocol.close_when_sent()
+                case events.ProtocolViolated(reason, fatal):
+                    protocol.logger.log(logging.WARNING if fatal else logging.DEBUG, "%s", reason)
+                    if fatal:
+                        protocol.transport.abort()
+
+    def _begin_session(self, protocol: VSPCProtocol, port: Port) -> None:
+        if port.identity is None:
+            return
+        protocol.identified()
+        protocol.logger.vm = port.identity.name
+        try:
+            session = Session(port, protocol, self.driver, self._workers, self.options.max_unsent)
+        except Exception as error:
+            protocol.logger.error("closed: the driver made no client for it: %s", describe(error))
+            protocol.transport.abort()
+            return
+        self._sessions[port] = session
+        uuids = port.identity.vc_uuid or "-", port.identity.bios_uuid or "-"
+        protocol.logger.info("connected, vc-uuid %s, bios-uuid %s", *uuids)
+
+    def _move_session(self, protocol: VSPCProtocol, port: Port) -> None:
+        session = self._sessions[port]
+        protocol.identified()
+        protocol.logger.vm = session.carrier.logger.vm
+        protocol.logger.info("vMotion completed, came from %s", session.carrier.logger.peer)
+        session.carrier = protocol
+
+    def _end_session(self, port: Port, reason: str) -> None:
+        if session := self._sessions.pop(port, None):
+            session.carrier.logger.info("%s", reason)
+            session.close()
+
+    def _expire_vmotions(self) -> None:
+        for vmotion in self._vmotions.expire():
+            if vmotion.source_open:
+                session = self._sessions[vmotion.port]
+                session.carrier.logger.warning(
+                    "vMotion not completed in %g s, taken as aborted", VMOTION_SECONDS
+                )
+                session.carrier.flush()
+            else:
+                self._end_session(
+                    vmotion.port, f"lost: its vMotion was not completed in {VMOTION_SECONDS:g} s"
+                )
+
+
+def _listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return a bound socket for each address the host has; "" is every address, IPv4 and IPv6."""
+    try:
+        infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    sockets = []
+    for family, kind, number, _, address in infos:
+        try:
+            one = socket.socket(family, kind, number)
+        except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT and not host:
+                continue  # a host without IPv6 has every address all the same
+            raise ListenError(f"cannot listen on {address[0]}:{port}: {error.strerror}") from None
+        sockets.append(one)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit these two. ESXi hosts vanish without a FIN.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            one.bind(address)
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            raise ListenError(f"cannot listen on {address[0]} port {port}: {error.strerror}") from None
+    return sockets
+
+
+def _descriptors() -> int:
+    """Return how many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return uvloop's event loop where it is installed: it answers twice as many VMs a second."""
+    try:
+        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
+    except ImportError:
+        return asyncio.new_event_loop
+    return factory

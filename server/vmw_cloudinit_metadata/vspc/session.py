@@ -1,0 +1,143 @@
+"""A VM being served: its packets wait in line, its client answers them one by one.
+
+A session belongs to the port, not to the socket: a vMotion gives it another carrier and nothing else changes.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Protocol
+
+from vmw_cloudinit_metadata.drivers.driver import Driver
+from vmw_cloudinit_metadata.log import ConnectionLog, describe
+from vmw_cloudinit_metadata.vspc.port import Port
+from vmw_cloudinit_metadata.vspc.workers import Workers
+from vmw_cloudinit_wire import Packet
+
+# A guest asks for one document at a time; more than a few packets in line are noise or malice.
+MAX_WAITING_PACKETS = 32
+
+
+class Carrier(Protocol):
+    """The connection a port lives on, as far as a session needs it."""
+
+    logger: ConnectionLog
+
+    def flush(self) -> None:
+        """Send what waits in the port, as far as the peer takes it."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport knows, e.g. ``peername``."""
+
+
+class Session:
+    """Serve one VM. Its client is the driver's, made when the VM is identified."""
+
+    def __init__(
+        self,
+        port: Port,
+        carrier: Carrier,
+        driver: Driver,
+        workers: Workers,
+        max_unsent: int,
+    ) -> None:
+        if port.identity is None:
+            raise ValueError("a session needs a VM that is identified")
+        self.port = port
+        self.carrier = carrier
+        self._max_unsent = max_unsent
+        self._waiting: deque[Packet] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._room: asyncio.Event | None = None
+        self._sent = 0
+        self.client = driver.new_client(port.identity.name, SerialWriter(self))
+        self.client.vm_vc_uuid = port.identity.vc_uuid
+        self.client.vm_bios_uuid = port.identity.bios_uuid
+        self.client.take_snapshot = lambda: workers.run(driver.get_instance, self.client)
+
+    @property
+    def task(self) -> "asyncio.Task[None] | None":
+        """Return the task that answers the packets in line, None when there are none."""
+        return self._task
+
+    def receive(self, packet: Packet) -> None:
+        """Put a packet in line. One that stands there already is not put there again: its answer comes."""
+        if packet in self._waiting:
+            return
+        if len(self._waiting) >= MAX_WAITING_PACKETS:
+            self.carrier.logger.debug("dropped %r: %d packets are in line", packet, len(self._waiting))
+            return
+        self._waiting.append(packet)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._answer_all())
+
+    def send(self, data: bytes) -> None:
+        """Send serial data to the VM, or hold it while the VM moves."""
+        self._sent += len(data)
+        self.port.send(data)
+        self.carrier.flush()
+
+    async def room(self) -> None:
+        """Wait until no more than the limit is unsent."""
+        if self.port.unsent > self._max_unsent:
+            self._room = self._room or asyncio.Event()
+            self._room.clear()
+            await self._room.wait()
+
+    def output_sent(self) -> None:
+        """Take note that the port has got rid of some output."""
+        if self._room is not None and self.port.unsent <= self._max_unsent:
+            self._room.set()
+
+    def close(self) -> None:
+        """Stop answering: the VM has gone."""
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _answer_all(self) -> None:
+        try:
+            while self._waiting:
+                await self.room()
+                await self._answer(self._waiting.popleft())
+        finally:
+            self._task = None
+
+    async def _answer(self, packet: Packet) -> None:
+        began, sent = asyncio.get_running_loop().time(), self._sent
+        try:
+            # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
+            await self.client.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
+        except Exception as error:
+            # A driver's own client may raise anything, and its message may quote a secret.
+            reason = describe(error)
+            self.carrier.logger.error("%s not answered: the driver's client raised %s", packet.code, reason)
+            return
+        # Every boot asks for its metadata first; the rest of the dialogue is for those who look closely.
+        level = logging.INFO if packet.code == "REQUEST_METADATA" else logging.DEBUG
+        seconds = asyncio.get_running_loop().time() - began
+        if self._sent > sent:
+            self.carrier.logger.log(
+                level, "%s answered in %.3f s, %d bytes", packet.code, seconds, self._sent - sent
+            )
+        else:
+            self.carrier.logger.log(level, "%s not answered", packet.code)
+
+
+class SerialWriter:
+    """What a ``VMClient`` writes to, in the form of asyncio's StreamWriter, which 0.0.8 gave it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the guest's serial port."""
+        self._session.send(data)
+
+    async def drain(self) -> None:
+        """Wait until the port takes more."""
+        await self._session.room()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport knows, e.g. ``peername``."""
+        return self._session.carrier.get_extra_info(name, default)
