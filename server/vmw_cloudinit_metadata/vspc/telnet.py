@@ -105,7 +105,7 @@ class Decoder:
         self._rest = b""  # an unfinished command
         self._suboption: bytearray | None = None  # an unfinished suboption, its option first
         self._too_long = False
-        self._after_cr = False  # the last data byte was an NVT's CR
+        self._after_cr = False  # the last data byte was a CR, and the NVT rule held
 
     def feed(self, data: bytes) -> Iterator[Token]:
         """Yield the tokens that these bytes finish.
@@ -140,7 +140,9 @@ class Decoder:
             else:
                 self._suboption += data
             return None
-        if not self.binary:
+        if self.binary:
+            self._after_cr = False
+        else:
             # RFC 854: CR NUL is CR. The two may come in different reads.
             if self._after_cr and data.startswith(b"\x00"):
                 data = data[1:]
@@ -149,17 +151,16 @@ class Decoder:
         return data or None
 
     def _command(self, command: bytes) -> Token | None:
-        if self._suboption is not None:
-            if command[0] == SE:
-                return self._finished_suboption()
-            # RFC 855 allows nothing but a doubled IAC and IAC SE here. Either may have lost its second half,
-            # and which is not to be known: the suboption goes, with this command.
-            self._suboption = None
-            return Malformed("a suboption without an end was dropped")
-        if command[0] == SB:
-            self._suboption = bytearray(command[1:])
+        in_suboption = self._suboption is not None
+        if in_suboption and command[0] == SE:
+            return self._finished_suboption()
+        if command[0] == SB or in_suboption:
+            self._suboption = bytearray(command[1:]) if command[0] == SB else None
             self._too_long = False
-        elif len(command) == 2:
+            # RFC 855 allows nothing but a doubled IAC and IAC SE in a suboption. Either may have lost its
+            # second half, and which is not to be known: the suboption goes, with this command.
+            return Malformed("a suboption without an end was dropped") if in_suboption else None
+        if len(command) == 2:
             return _NEGOTIATIONS[command]
         # NOP, GA, AYT and the others of two bytes ask nothing of a serial port.
         return None
@@ -171,14 +172,25 @@ class Decoder:
         return Suboption(content[0], bytes(content[1:]))
 
 
+# What agrees with a verb and what refuses it; which verbs are about the peer's side; which say no. Tables,
+# because a peer may negotiate by the million.
+_ANSWERS = {
+    Verb.WILL: (Verb.DO, Verb.DONT),
+    Verb.WONT: (Verb.DO, Verb.DONT),
+    Verb.DO: (Verb.WILL, Verb.WONT),
+    Verb.DONT: (Verb.WILL, Verb.WONT),
+}
+_THEIR_SIDE = frozenset({Verb.WILL, Verb.WONT})
+_NEGATIVE = frozenset({Verb.WONT, Verb.DONT})
+
+
 class _State(enum.Enum):
     """What is known of one option on one side (RFC 1143, section 7).
 
-    We only ever ask for an option to be enabled, so the three states with a refusal of ours under way cannot
-    occur and are left out.
+    NO is to be in no table. We only ever ask for an option to be enabled, so the three states with a refusal
+    of ours under way cannot occur and are left out.
     """
 
-    NO = enum.auto()
     YES = enum.auto()
     WANT_YES = enum.auto()
 
@@ -189,43 +201,47 @@ class Negotiator:
     ``ours`` are the options this side performs when asked (DO), ``theirs`` those the peer may perform (WILL).
     """
 
+    __slots__ = ("_our_states", "_ours", "_their_states", "_theirs")
+
     def __init__(self, ours: frozenset[int], theirs: frozenset[int]) -> None:
-        self._allowed = {Verb.DO: ours, Verb.WILL: theirs}
-        self._states: dict[tuple[Verb, int], _State] = {}
+        self._ours, self._theirs = ours, theirs
+        # An option that is not here is in state NO: what a peer makes up is not remembered.
+        self._our_states: dict[int, _State] = {}
+        self._their_states: dict[int, _State] = {}
 
     def performs(self, option: int) -> bool:
         """Tell whether this side performs the option, as agreed."""
-        return self._states.get((Verb.DO, option)) is _State.YES
+        return self._our_states.get(option) is _State.YES
 
     def peer_performs(self, option: int) -> bool:
         """Tell whether the peer performs the option, as agreed."""
-        return self._states.get((Verb.WILL, option)) is _State.YES
+        return self._their_states.get(option) is _State.YES
 
     def offer(self, option: int) -> list[Negotiation]:
         """Ask to perform an option ourselves (WILL)."""
-        return self._ask(Verb.DO, Negotiation(Verb.WILL, option))
+        return self._ask(self._our_states, Negotiation(Verb.WILL, option))
 
     def request(self, option: int) -> list[Negotiation]:
         """Ask the peer to perform an option (DO)."""
-        return self._ask(Verb.WILL, Negotiation(Verb.DO, option))
+        return self._ask(self._their_states, Negotiation(Verb.DO, option))
 
-    def _ask(self, side: Verb, question: Negotiation) -> list[Negotiation]:
-        if self._states.get((side, question.option), _State.NO) is not _State.NO:
+    def _ask(self, states: dict[int, _State], question: Negotiation) -> list[Negotiation]:
+        if question.option in states:
             return []
-        self._states[side, question.option] = _State.WANT_YES
+        states[question.option] = _State.WANT_YES
         return [question]
 
     def receive(self, negotiation: Negotiation) -> list[Negotiation]:
         """Take the peer's word; return the answer, if one is due."""
         # The table of RFC 1143 is the same for both sides, with DO for WILL and DONT for WONT.
         verb, option = negotiation.verb, negotiation.option
-        side = Verb.WILL if verb in (Verb.WILL, Verb.WONT) else Verb.DO
-        agree, refuse = (Verb.DO, Verb.DONT) if side is Verb.WILL else (Verb.WILL, Verb.WONT)
-        state = self._states.get((side, option), _State.NO)
-        if verb is side:
-            if state is _State.NO and option not in self._allowed[side]:
-                return [Negotiation(refuse, option)]
-            self._states[side, option] = _State.YES
-            return [Negotiation(agree, option)] if state is _State.NO else []
-        self._states[side, option] = _State.NO
-        return [Negotiation(refuse, option)] if state is _State.YES else []
+        agree, refuse = _ANSWERS[verb]
+        theirs = verb in _THEIR_SIDE
+        states, allowed = (self._their_states, self._theirs) if theirs else (self._our_states, self._ours)
+        if verb in _NEGATIVE:
+            return [Negotiation(refuse, option)] if states.pop(option, None) is _State.YES else []
+        state = states.get(option)
+        if state is None and option not in allowed:
+            return [Negotiation(refuse, option)]
+        states[option] = _State.YES
+        return [Negotiation(agree, option)] if state is None else []

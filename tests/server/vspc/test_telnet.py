@@ -118,6 +118,15 @@ def test_with_binary_nul_and_xon_are_data() -> None:
     assert list(binary().feed(b"\r\x00\x11\x13\x00")) == [b"\r\x00\x11\x13\x00"]
 
 
+def test_a_nul_behind_a_cr_of_binary_data_is_data_also_after_binary() -> None:
+    decoder = Decoder()
+    received = list(decoder.feed(b"\r"))
+    for is_binary, data in ((True, b"x"), (False, b"\x00"), (True, b"\r"), (False, b"\x00")):
+        decoder.binary = is_binary
+        received += decoder.feed(data)
+    assert received == [b"\r", b"x", b"\x00", b"\r", b"\x00"]
+
+
 def test_binary_holds_for_the_byte_behind_the_negotiation() -> None:
     decoder = Decoder()
     received = []
@@ -142,6 +151,20 @@ def test_a_suboption_over_the_limit_is_dropped_and_what_follows_is_whole() -> No
 def test_a_suboption_without_an_end_is_dropped() -> None:
     lost_its_end = b"\xff\xfa\xe8\x52web" + bytes(WILL_BINARY) + b"data"
     assert list(binary().feed(lost_its_end)) == [Malformed("a suboption without an end was dropped"), b"data"]
+
+
+def test_a_suboption_that_begins_in_another_one_is_whole() -> None:
+    stream = b"\xff\xfa\xe8\x52lost its end" + bytes(Suboption(232, b"\x52web")) + b"data"
+    tokens = [Malformed("a suboption without an end was dropped"), Suboption(232, b"\x52web"), b"data"]
+    assert list(binary().feed(stream)) == tokens
+    decoder = binary()
+    assert joined(token for byte in stream for token in decoder.feed(bytes([byte]))) == tokens
+
+
+def test_the_limit_of_a_suboption_does_not_outlive_one_that_was_dropped() -> None:
+    decoder = binary(max_suboption=10)
+    stream = b"\xff\xfa\xe8" + b"x" * 20 + bytes(Suboption(232, b"short"))
+    assert list(decoder.feed(stream))[1:] == [Suboption(232, b"short")]
 
 
 def test_a_flood_of_one_suboption_holds_no_memory() -> None:
@@ -231,6 +254,12 @@ def test_two_negotiators_end_in_agreement_and_never_loop(
     for option in (0, 3):
         assert one.performs(option) == other.peer_performs(option)
         assert other.performs(option) == one.peer_performs(option)
+
+
+def test_a_peer_that_names_every_option_fills_no_memory(we: Negotiator) -> None:
+    for verb, option in itertools.product(Verb, range(256)):
+        we.receive(Negotiation(verb, option))
+    assert len(we._our_states) + len(we._their_states) <= 3
 
 
 @given(st.lists(NEGOTIATIONS))
