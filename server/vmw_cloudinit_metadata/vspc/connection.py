@@ -49,6 +49,15 @@ MAX_UNSENT_CONTROL = 512 * 1024
 # A UUID that is not answered by then counts as absent.
 UUID_SECONDS = 2.0
 
+# Who the VM is; the code of an answer is one below its question's.
+_QUESTIONS = (ext.GetVMVCUUID(), ext.GetVMName(), ext.GetVMBiosUUID())
+
+_NOBODY = VMIdentity("")
+
+# What either side may perform.
+_OURS = frozenset({Option.BINARY, Option.SUPPRESS_GO_AHEAD})
+_THEIRS = frozenset({Option.BINARY, Option.SUPPRESS_GO_AHEAD, Option.VMWARE_EXT})
+
 
 class VSPCConnection:
     """The proxy's half of one connection (EN-001415).
@@ -73,19 +82,16 @@ class VSPCConnection:
         self._clock = clock
         self._logger = logger
         self._decoder = Decoder(limits.max_suboption)
-        self._negotiator = Negotiator(
-            ours=frozenset({Option.BINARY, Option.SUPPRESS_GO_AHEAD}),
-            theirs=frozenset({Option.BINARY, Option.SUPPRESS_GO_AHEAD, Option.VMWARE_EXT}),
-        )
+        self._negotiator = Negotiator(_OURS, _THEIRS)
         self._events: list[Event] = []
         self._control = bytearray()  # telnet's answers, which go out before serial data
         self._early_data = bytearray()  # serial data from before the VM is known
         self._accepted = False  # WILL-PROXY is sent
-        self._claims = VMIdentity("")
+        self._claims = _NOBODY
         self._asked = False
         self._unanswered: set[int] = set()  # the commands of the UUIDs asked for
         self._arriving: VMotion | None = None  # we are the destination of this vMotion
-        self._closed = False
+        self._closed = False  # nothing more is taken from the peer
         # Proxies that wait for the VM are in production, and such that open; opening saves a round trip.
         self._negotiate(
             self._negotiator.offer(Option.BINARY)
@@ -115,17 +121,20 @@ class VSPCConnection:
 
     def receive_eof(self) -> None:
         """Take note that the peer's stream has ended."""
-        self._closed = True
+        self._close()
         if self._arriving is not None:
             self._vmotions.lose_destination(self._arriving)
+            self._arriving = None
         if self.port.carrier is not self:
             return
         self.port.carrier = None
         # The source's FIN may come before COMPLETE: then the port waits for its destination.
-        if (vmotion := self._vmotions.under_way(self.port)) is not None:
-            vmotion.source_open = False
-        elif self.port.identity is not None:
+        if self.port.identity is not None and self._vmotions.under_way(self.port) is None:
             self._events.append(VMLeft(self.port))
+
+    def _close(self) -> None:
+        self._closed = True
+        self.deadline = None
 
     def events_received(self) -> list[Event]:
         """Return the events since the last call, oldest first."""
@@ -137,7 +146,10 @@ class VSPCConnection:
         self.port.send(data)
 
     def data_to_send(self, most: int = 64 * 1024) -> bytes:
-        """Take what is to be sent now: telnet's own bytes, and up to ``most`` bytes of serial data."""
+        """Take what is to be sent now: telnet's own bytes, then up to ``most`` bytes of serial data.
+
+        Both are escaped for telnet, serial data after ``most`` is counted.
+        """
         control, self._control = bytes(self._control), bytearray()
         if self.port.carrier is not self or self.port.held or not self.port.unsent:
             return control
@@ -174,8 +186,8 @@ class VSPCConnection:
 
     def _send_control(self, data: bytes) -> None:
         self._control += data
-        if len(self._control) > MAX_UNSENT_CONTROL:
-            self._closed = True
+        if len(self._control) > MAX_UNSENT_CONTROL and not self._closed:
+            self._close()
             self._violation(
                 f"does not read the answers to {MAX_UNSENT_CONTROL} bytes of telnet commands", fatal=True
             )
@@ -189,9 +201,14 @@ class VSPCConnection:
         if self.port.carrier is not self:
             return  # moved away; a source has nothing more to say
         if self.port.identity is None:
-            self._early_data += data[: MAX_EARLY_DATA - len(self._early_data)]
+            room = MAX_EARLY_DATA - len(self._early_data)
+            self._early_data += data[:room]
+            if len(data) > room:
+                self._logger.debug("< %d bytes dropped, the VM is not known yet", len(data) - room)
             return
-        for line in self.port.lines.feed(data):
+        lines = self.port.lines
+        dropped = lines.dropped
+        for line in lines.feed(data):
             try:
                 packet = decode(line)
             except PacketError as error:
@@ -199,6 +216,8 @@ class VSPCConnection:
                 continue
             self._logger.debug("< %r", packet)
             self._events.append(PacketReceived(self.port, packet))
+        if lines.dropped > dropped:
+            self._violation(f"sent a line of more than {lines.limit} bytes, which was dropped")
 
     def _receive_early_data(self) -> None:
         data, self._early_data = bytes(self._early_data), bytearray()
@@ -227,22 +246,22 @@ class VSPCConnection:
         self._ask(message.codes)
 
     def _unknown_suboption(self, message: ext.UnknownSuboptionRcvd1) -> None:
-        # What the VM does not know is a GET; the code of its answer is one below.
         self._unanswered.discard(message.code - 1)
         self._identify()
 
     def _ask(self, known: frozenset[int]) -> None:
-        """Ask who the VM is, once; a UUID it has not got is not waited for."""
+        """Ask who the VM is, once. A UUID it does not know of is not asked for, nor waited for."""
         if self._asked:
             return
         self._asked = True
-        self._unanswered = {*known} & {ext.Command.VM_VC_UUID, ext.Command.VM_BIOS_UUID}
         self.deadline = self._clock() + UUID_SECONDS
-        if ext.Command.VM_VC_UUID in known:
-            self._send(ext.GetVMVCUUID())
-        self._send(ext.GetVMName())
-        if ext.Command.VM_BIOS_UUID in known:
-            self._send(ext.GetVMBiosUUID())
+        for question in _QUESTIONS:
+            answer = question.command - 1
+            if answer == ext.Command.VM_NAME:
+                self._send(question)  # whatever the VM knows: without a name it is not served
+            elif not known.isdisjoint({question.command, answer}):
+                self._send(question)
+                self._unanswered.add(answer)
 
     def _vc_uuid(self, message: ext.VMVCUUID) -> None:
         self._claim(ext.Command.VM_VC_UUID, vc_uuid=message.uuid)
@@ -268,7 +287,7 @@ class VSPCConnection:
         service, _, query = message.uri.partition("?")
         if message.uri != self._uri and service != self._uri:
             self._send(ext.WontProxy())
-            self._closed = True
+            self._close()
             self._events.append(ProxyRefused(service))
             return
         self._ask(SUPPORTED)
@@ -297,7 +316,9 @@ class VSPCConnection:
         self._events.append(VMotionBegan(self.port))
 
     def _vmotion_peer(self, message: ext.VMotionPeer) -> None:
-        vmotion = None if self._accepted or self.awaits_vmotion else self._vmotions.peer(message.token)
+        # A connection that a port lives on already is no destination: its VM would be lost.
+        taken = self._accepted or self.port.identity is not None or self.awaits_vmotion
+        vmotion = None if taken else self._vmotions.peer(message.token)
         if vmotion is None:
             # There is no negative answer.
             self._violation("is no destination of a vMotion known here, or of one that has its destination")

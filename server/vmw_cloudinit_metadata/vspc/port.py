@@ -4,7 +4,6 @@ A port outlives its connection: by vMotion it moves to another one, with all tha
 """
 
 import uuid
-from collections import deque
 from dataclasses import dataclass
 
 from vmw_cloudinit_wire import LineBuffer
@@ -24,29 +23,27 @@ class VMIdentity:
 class Port:
     """What belongs to a VM and not to the socket. Compared by identity."""
 
+    __slots__ = ("_output", "carrier", "held", "identity", "lines")
+
     def __init__(self, max_line: int) -> None:
         self.identity: VMIdentity | None = None  # None: not yet known, and so not served
         self.lines = LineBuffer(max_line)
         self.carrier: object | None = None  # the connection that the port lives on
         self.held = False  # a vMotion is under way: what would be sent waits here
-        self.unsent = 0  # bytes that wait
-        self._output: deque[memoryview] = deque()
+        self._output = bytearray()
+
+    @property
+    def unsent(self) -> int:
+        """Return how many bytes wait to go out; who sends waits when they are too many."""
+        return len(self._output)
 
     def send(self, data: bytes) -> None:
         """Put serial data behind what already waits."""
-        if data:
-            self._output.append(memoryview(data))
-            self.unsent += len(data)
+        self._output += data
 
     def take(self, most: int) -> bytes:
         """Take up to ``most`` of the bytes that wait, oldest first."""
-        taken = []
-        while self._output and most:
-            piece = self._output.popleft()
-            if len(piece) > most:
-                self._output.appendleft(piece[most:])
-                piece = piece[:most]
-            taken.append(piece)
-            most -= len(piece)
-            self.unsent -= len(piece)
-        return b"".join(taken)
+        taken = bytes(self._output[:most])
+        # Cheap however much waits: a bytearray gives up its front without moving the rest.
+        del self._output[:most]
+        return taken

@@ -18,14 +18,20 @@ SECRET_BYTES = 8
 class VMotion:
     """One vMotion, from BEGIN to COMPLETE, ABORT or the time limit."""
 
+    __slots__ = ("deadline", "ended", "has_destination", "port", "sequence", "token")
+
     def __init__(self, port: Port, sequence: bytes, secret: bytes, deadline: float) -> None:
         self.port = port
         self.sequence = sequence
         self.token = sequence + secret
         self.deadline = deadline
         self.has_destination = False
-        self.source_open = True
         self.ended = False
+
+    @property
+    def source_open(self) -> bool:
+        """Tell whether the source is still connected. Until COMPLETE it alone carries the port."""
+        return self.port.carrier is not None
 
 
 class VMotionTable:

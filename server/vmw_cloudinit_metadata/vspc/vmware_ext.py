@@ -194,7 +194,7 @@ class _Service(Message):
 
     def loggable(self) -> str:
         base, mark, _ = self.uri.partition("?")
-        return f"{self.direction} {base + ('?…' if mark else '')!a}"
+        return f"{self.direction} {base + ('?...' if mark else '')!a}"
 
 
 def _text(command: Command, parameters: bytes) -> str:
