@@ -95,8 +95,8 @@ class InstanceMetadata:
             yield "metadata.public-keys: is not a list"
             return
         for number, key in enumerate(self.public_keys):
-            if not isinstance(key, str) or text_fault(key):
-                yield f"metadata.public-keys[{number}]: is not text"
+            if fault := public_key_fault(key):
+                yield f"metadata.public-keys[{number}]: {fault}"
 
 
 class InstanceNetworkData:
@@ -230,6 +230,17 @@ def text_fault(value: object) -> str | None:
     if value == "":
         return "is empty"
     return None if _is_unicode(str(value)) else "is not Unicode text"
+
+
+def public_key_fault(value: object) -> str | None:
+    """Return what is wrong with the text of an SSH public key, or None; never quotes it."""
+    if not isinstance(value, str):
+        return "is not text"
+    if not value.strip():
+        return "is empty"
+    if len(value.strip().splitlines()) > 1:
+        return "is more than one line; a key is one"
+    return None if _is_unicode(value) else "is not Unicode text"
 
 
 def userdata_fault(value: object) -> str | None:

@@ -125,7 +125,7 @@ def test_a_dictionary_of_another_form_is_refused(raw: Any, sentence: str) -> Non
 def test_every_fault_is_named_at_once() -> None:
     instance = InstanceData(
         {
-            "metadata": {"hostname": "", "region": 1.5, "tags": "a", "public-keys": ["", 7]},
+            "metadata": {"hostname": "", "region": 1.5, "tags": "a", "public-keys": [" ", 7, "a\nb", "a\n"]},
             "network": {
                 "address": "192.0.2.300",
                 "gateway": "0.0.0.0",
@@ -140,8 +140,9 @@ def test_every_fault_is_named_at_once() -> None:
         "metadata.hostname: is empty",
         "metadata.region: is not text",
         "metadata.tags: is neither a mapping nor a list",
-        "metadata.public-keys[0]: is not text",
+        "metadata.public-keys[0]: is empty",
         "metadata.public-keys[1]: is not text",
+        "metadata.public-keys[2]: is more than one line; a key is one",
         "network.address: is not an IPv4 address",
         "network.netmask: is missing",
         "network.gateway: is not the address of one machine",

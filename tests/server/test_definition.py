@@ -1,0 +1,471 @@
+import contextlib
+import importlib.resources
+import json
+import textwrap
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vmw_cloudinit_metadata import nocloud
+from vmw_cloudinit_metadata.definition import MAX_DEFINITION, MAX_FAULTS, parse_definition, schema
+from vmw_cloudinit_metadata.errors import DefinitionError
+from vmw_cloudinit_metadata.instance import (
+    DEFAULT_USERDATA,
+    INSTANCE_KEYS,
+    MAX_USERDATA,
+    METADATA_KEYS,
+    NETWORK_KEYS,
+    InstanceData,
+    InstanceMetadata,
+)
+
+SECRET = "hunter2"
+LEAST = "metadata: {instance-id: i-0042, hostname: web-01}\n"
+
+README_OF_0_0_8 = """\
+---
+metadata:
+  ami-id: my-image
+  instance-id: my-instance
+  region: us-east1
+  availability-zone: us-east1-a
+  tags:
+    - a
+    - b
+  public-keys:
+    - ssh-ed25519 AAAA
+  hostname: myhostnamehere
+network:
+  address: 192.0.2.10
+  netmask: 255.255.255.0
+  gateway: 192.0.2.1
+  search: 'example.org'
+  nameservers:
+    - 192.0.2.53
+userdata: |
+  #cloud-config
+  growpart:
+    mode: auto
+"""
+
+CODE_OF_0_0_8 = """\
+metadata:
+  ami_id: my-image
+  instance_id: my-instance
+  region: us-east1
+  availability_zone: us-east1-a
+  tags: {a: b}
+  public_keys: [ssh-ed25519 AAAA]
+  hostname: myhostnamehere
+network:
+  address: 192.0.2.10
+  netmask: 255.255.255.0
+  gateway: 192.0.2.1
+  search: [example.org]
+  nameservers: [192.0.2.53]
+userdata: "#cloud-config\\ngrowpart:\\n  mode: auto\\n"
+"""
+
+
+def parse(text: str | bytes) -> InstanceData:
+    return parse_definition(text if isinstance(text, bytes) else text.encode(), "web-01.yaml")
+
+
+def metadata(lines: str) -> InstanceMetadata:
+    made = parse(
+        "metadata:\n  instance-id: i-0042\n  hostname: web-01\n" + textwrap.indent(lines, "  ")
+    ).metadata
+    assert made is not None
+    return made
+
+
+def faults(text: str | bytes) -> list[str]:
+    with pytest.raises(DefinitionError) as caught:
+        parse(text)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"), [(README_OF_0_0_8, ["a", "b"]), (CODE_OF_0_0_8, {"a": "b"})], ids=["readme", "code"]
+)
+def test_both_spellings_of_0_0_8_are_read(text: str, tags: Any) -> None:
+    instance = parse(text)
+    made, network = instance.metadata, instance.network
+    assert made is not None
+    assert network is not None
+    assert (made.ami_id, made.instance_id, made.hostname) == ("my-image", "my-instance", "myhostnamehere")
+    assert (made.region, made.availability_zone) == ("us-east1", "us-east1-a")
+    assert made.tags == tags
+    assert made.public_keys == ["ssh-ed25519 AAAA"]
+    assert made.extra == {}
+    assert (network.address, network.netmask, network.gateway) == ("192.0.2.10", "255.255.255.0", "192.0.2.1")
+    assert network.search == ["example.org"]
+    assert network.nameservers == ["192.0.2.53"]
+    assert instance.userdata == "#cloud-config\ngrowpart:\n  mode: auto\n"
+
+
+def test_an_instance_id_and_a_hostname_are_enough() -> None:
+    instance = parse(LEAST)
+    assert instance.network is None
+    assert instance.userdata == DEFAULT_USERDATA
+    assert nocloud.render(instance).user_data == b"#cloud-config\n{}"
+
+
+def test_a_key_without_a_value_is_a_key_left_out() -> None:
+    instance = parse(LEAST + "network:\nuserdata: ~\n")
+    assert instance.network is None
+    assert instance.userdata == DEFAULT_USERDATA
+    assert metadata("region:\ntags:\npublic-keys: null\n").tags == {}
+
+
+@pytest.mark.parametrize(
+    "written", ["0123", "42", "1e3", "0x1F", "12:30", "1_000", "no", "2024-01-01", ".nan", "1.10"]
+)
+def test_where_text_is_meant_it_is_exactly_what_stands_in_the_file(written: str) -> None:
+    made = parse(f"metadata: {{instance-id: {written}, hostname: {written}}}").metadata
+    assert made is not None
+    assert (made.instance_id, made.hostname) == (written, written)
+    made = metadata(f"region: {written}\ntags: {{version: {written}, {written}: x}}\n")
+    assert made.region == written
+    assert made.tags == {"version": written, written: "x"}
+
+
+def test_other_keys_of_metadata_pass_through_with_their_types() -> None:
+    made = metadata(
+        "owner: web\nrack: 7\nratio: -0.5\ntiny: 1.5e-9\nspare: true\nnothing: ~\ndeep: {list: [1, {a: b}]}\n"
+    )
+    assert made.extra == {
+        "owner": "web",
+        "rack": 7,
+        "ratio": -0.5,
+        "tiny": 1.5e-9,
+        "spare": True,
+        "nothing": None,
+        "deep": {"list": [1, {"a": "b"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("0123", "is another number to YAML 1.1 than it looks; quote it"),
+        ("0x1F", "is another number to YAML 1.1 than it looks; quote it"),
+        ("12:30", "is another number to YAML 1.1 than it looks; quote it"),
+        ("1_000", "is another number to YAML 1.1 than it looks; quote it"),
+        ("1" * 5000, "is a number of more than 18 digits; quote it"),
+        ("12:30.5", "is a number that JSON has not, or not as it looks; quote it"),
+        (".nan", "is a number that JSON has not, or not as it looks; quote it"),
+        ("-.inf", "is a number that JSON has not, or not as it looks; quote it"),
+        ("1.0e+999", "is a number that JSON has not, or not as it looks; quote it"),
+        ("2024-01-01", "is a date to YAML, which JSON has not; quote it"),
+        ("2024-01-01T10:00:00Z", "is a date to YAML, which JSON has not; quote it"),
+        ("no", "is a truth value to YAML 1.1; write true or false, or quote it"),
+    ],
+)
+def test_where_any_value_may_stand_what_would_change_in_silence_is_a_fault(
+    written: str, sentence: str
+) -> None:
+    assert faults(f"metadata: {{instance-id: i, hostname: h, owner: [x, {written}]}}") == [
+        f"web-01.yaml:1: metadata.owner[1]: {sentence}"
+    ]
+    assert metadata(f"owner: '{written}'\n").extra == {"owner": written}
+
+
+@pytest.mark.parametrize(
+    "text", ["\n  leading\nand trailing  \n\n", "", "#!/bin/sh\n", "tab\there\n", "größe 🐘"]
+)
+def test_text_as_user_data_is_served_as_it_was_written(text: str) -> None:
+    instance = parse(LEAST + "userdata: " + json.dumps(text, ensure_ascii=False) + "\n")
+    assert nocloud.render_user_data(instance) == text.encode()
+
+
+def test_a_literal_block_keeps_its_last_newlines() -> None:
+    assert parse(LEAST + "userdata: |+\n  a\n   b \n\n").userdata == "a\n b \n\n"
+
+
+def test_a_mapping_as_user_data_becomes_cloud_config_with_its_values_as_they_stand() -> None:
+    userdata = parse(
+        LEAST
+        + textwrap.dedent(
+            """\
+            userdata:
+              # comments are lost, the order is kept
+              write_files:
+                - path: /etc/x
+                  permissions: 0644
+                  content: |
+                    two  \n\
+                    lines
+              bootcmd: [[ls, -l], &a date]
+              again: *a
+              expiredate: 2030-01-01
+              owner: größe
+            """
+        )
+    ).userdata
+    assert isinstance(userdata, str)
+    assert userdata.startswith("#cloud-config\nwrite_files:\n")
+    assert "permissions: 0644\n" in userdata
+    assert "expiredate: 2030-01-01\n" in userdata
+    assert "owner: größe\n" in userdata
+    loaded = yaml.safe_load(userdata)
+    assert list(loaded) == ["write_files", "bootcmd", "again", "expiredate", "owner"]
+    assert loaded["write_files"][0]["content"] == "two  \nlines\n"
+    assert loaded["bootcmd"] == [["ls", "-l"], "date"]
+    assert loaded["again"] == "date"
+
+
+def test_merge_keys_are_followed() -> None:
+    text = (
+        "metadata: &m {instance-id: i, hostname: h, rack: &r {row: 1, side: a}, shelf: {<<: *r, side: b}}\n"
+        "network:\n"
+        "  <<: [{address: 192.0.2.1, netmask: 255.0.0.0}, {address: 192.0.2.9, gateway: 192.0.2.2}]\n"
+        "userdata: {<<: {a: 1}, b: 2}\n"
+    )
+    instance = parse(text)
+    assert instance.metadata is not None
+    assert instance.network is not None
+    assert instance.metadata.extra["shelf"] == {"row": 1, "side": "b"}
+    assert (instance.network.address, instance.network.gateway) == ("192.0.2.1", "192.0.2.2")
+    assert yaml.safe_load(str(instance.userdata)) == {"a": 1, "b": 2}
+    assert faults("metadata: {instance-id: i, hostname: h, <<: 5}") == [
+        "web-01.yaml:1: metadata: merges (<<) what is not a mapping"
+    ]
+
+
+def test_every_fault_of_a_file_is_named_with_its_line() -> None:
+    text = """\
+metadata:
+  instance-id: i-0042
+  instance_id: i-0042
+  hostname: web 01
+  hostname: web-01
+  region: [eu]
+  tags: {env: [prod]}
+  public-keys: ssh-ed25519 AAAA
+  since: 2024-01-01
+network:
+  address: '10.0.0.300'
+  adress: 10.0.0.3
+  gateway: 224.0.0.1
+  search: [a, '']
+  nameservers:
+    - 192.0.2.53
+    - 192.0.2
+user-data: x
+userdata: [x]
+"""
+    assert faults(text) == [
+        "web-01.yaml:3: metadata.instance_id: means the same as instance-id on line 2",
+        "web-01.yaml:5: metadata.hostname: is given twice (first on line 4)",
+        "web-01.yaml:6: metadata.region: is not text",
+        "web-01.yaml:7: metadata.tags.env: is not text",
+        "web-01.yaml:8: metadata.public-keys: is not a list of keys",
+        "web-01.yaml:9: metadata.since: is a date to YAML, which JSON has not; quote it",
+        "web-01.yaml:10: network: netmask is missing",
+        "web-01.yaml:11: network.address: '10.0.0.300' is not an IPv4 address",
+        "web-01.yaml:12: network.adress: is not a known key; did you mean address?",
+        "web-01.yaml:13: network.gateway: '224.0.0.1' is not the address of one machine",
+        "web-01.yaml:14: network.search[1]: '' is not a domain name",
+        "web-01.yaml:17: network.nameservers[1]: '192.0.2' is not an IPv4 address",
+        "web-01.yaml:18: user-data: is not a known key; did you mean userdata?",
+        "web-01.yaml:19: userdata: is neither text nor a mapping",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("", ["1: the file is empty"]),
+        ("---\n", ["1: is not a mapping with the keys metadata, network and userdata"]),
+        ("- metadata", ["1: is not a mapping with the keys metadata, network and userdata"]),
+        ("userdata: x\n", ["1: metadata is missing"]),
+        ("metadata:\nnetwork:\n", ["1: metadata is missing"]),
+        ("metadata: x\n", ["1: metadata: is not a mapping"]),
+        (
+            "\n\nmetadata:\n  region: eu\n",
+            ["3: metadata: instance-id is missing", "3: metadata: hostname is missing"],
+        ),
+        ("metadata: {instance-id: ~, hostname: h}", ["1: metadata: instance-id is missing"]),
+        ("metadata: {instance-id: '', hostname: h}", ["1: metadata.instance-id: '' is not text"]),
+        (LEAST + "network: dhcp\n", ["2: network: is not a mapping"]),
+        (
+            LEAST + "network: {}\n",
+            ["2: network: address is missing", "2: network: netmask is missing"],
+        ),
+        (
+            LEAST + "network: {address: 192.0.2.1, netmask: 255.0.255.0}\n",
+            ["2: network.netmask: '255.0.255.0' is not a netmask such as 255.255.255.0"],
+        ),
+        (
+            LEAST
+            + "network: {address: 192.0.2.1, netmask: 255.255.255.0, nameservers: 192.0.2.53, zone: x}\n",
+            [
+                "2: network.nameservers: is not a list of IPv4 addresses",
+                "2: network.zone: is not a known key (known: address, netmask, gateway, search, nameservers)",
+            ],
+        ),
+        (LEAST + "userdata: 42\n", ["2: userdata: is neither text nor a mapping"]),
+        (LEAST + "Network: {}\n", ["2: Network: is not a known key; did you mean network?"]),
+        (b"\xff\xfe", ["1: not UTF-8 text"]),
+        (LEAST + LEAST, ["2: metadata: is given twice (first on line 1)"]),
+        (LEAST + "---\n" + LEAST, ["2: a second YAML document begins here; a file holds one"]),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(text: str | bytes, sentences: list[str]) -> None:
+    assert faults(text) == [f"web-01.yaml:{sentence}" for sentence in sentences]
+
+
+@pytest.mark.parametrize("name", ["web 01", "web\n01", "web-01\n", "x" * 254, "a\0b", "web-01 "])
+def test_a_host_name_is_one_word(name: str) -> None:
+    (fault,) = faults(f"metadata: {{instance-id: i, hostname: {json.dumps(name)}}}")
+    assert fault.endswith("is not a host name (text without spaces, of at most 253 characters)")
+    assert len(fault) < 200
+    assert fault.isprintable()
+
+
+@pytest.mark.parametrize("key", ["", " ", "ssh-ed25519 AAAA\\nssh-ed25519 BBBB"])
+def test_a_public_key_is_one_line(key: str) -> None:
+    (fault,) = faults(f'metadata: {{instance-id: i, hostname: h, public-keys: ["{key}"]}}')
+    assert fault.startswith("web-01.yaml:1: metadata.public-keys[0]: is ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LEAST + f"userdata: [{SECRET}]\n",
+        LEAST + f"userdata: {{{SECRET}: 1, {SECRET}: 2}}\n",
+        LEAST + f"userdata: {{a: [{{{SECRET}: !x 2}}]}}\n",
+        LEAST + f"userdata: {{password: *{SECRET}}}\n",
+        LEAST + f"userdata: {{password: !{SECRET}}}\n",
+        LEAST + f"userdata: {{password: '{SECRET}\n",
+        LEAST + f"userdata: !!binary {SECRET}\n",
+        f"metadata: {{instance-id: i, hostname: h, public-keys: {SECRET}}}",
+        f'metadata: {{instance-id: i, hostname: h, public-keys: ["{SECRET}\\nx", [{SECRET}]]}}',
+        f"metadata: {{instance-id: i, hostname: h, token: !x {SECRET}}}",
+    ],
+)
+def test_user_data_and_keys_are_never_quoted(text: str) -> None:
+    assert SECRET not in "".join(faults(text))
+
+
+def test_garbage_is_reported_in_a_bounded_number_of_lines() -> None:
+    lines = faults(LEAST + "".join(f"x{number}: 1\n" for number in range(500)))
+    assert len(lines) == MAX_FAULTS + 1
+    assert lines[-1] == "web-01.yaml: and 400 more faults"
+
+
+def test_a_file_and_its_user_data_have_a_largest_size() -> None:
+    assert parse(LEAST + "userdata: " + "x" * MAX_USERDATA).userdata == "x" * MAX_USERDATA
+    assert faults(LEAST + "userdata: " + "x" * (MAX_USERDATA + 1)) == [
+        "web-01.yaml:2: userdata: is 3,000,001 bytes long; a serial line's answer carries 3,000,000"
+    ]
+    assert faults("#" * (MAX_DEFINITION + 1)) == ["web-01.yaml: the file is longer than 4 MiB"]
+
+
+def test_the_schema_is_a_valid_one_and_every_rule_has_a_sentence_and_a_description() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert "://" not in schema()["$id"]
+
+    def rules(rule: dict[str, Any]) -> list[dict[str, Any]]:
+        inner = list(rule.get("properties", {}).values())
+        inner += [value for key in ("items", "additionalProperties") if (value := rule.get(key))]
+        inner = [value for value in inner if "$ref" not in value]
+        return [rule, *(deeper for value in inner for deeper in rules(value))]
+
+    for rule in rules(schema()):
+        assert rule["errorMessage"], rule
+    for section in ("metadata", "network"):
+        for rule in schema()["properties"][section]["properties"].values():
+            assert rule.get("$ref") or rule["description"].endswith("."), rule
+
+
+def test_every_key_of_an_instance_stands_in_the_schema() -> None:
+    properties = schema()["properties"]
+    assert tuple(properties) == INSTANCE_KEYS
+    assert tuple(properties["network"]["properties"]) == NETWORK_KEYS
+    assert set(properties["metadata"]["properties"]) == set(METADATA_KEYS)
+
+
+@pytest.mark.parametrize("name", ["web-01.yaml", "db-01.yaml"])
+def test_the_examples_are_without_fault(name: str) -> None:
+    file = importlib.resources.files("vmw_cloudinit_metadata").joinpath("examples", name)
+    instance = parse_definition(file.read_bytes(), name)
+    documents = nocloud.render(instance)
+    assert documents.user_data.startswith(b"#cloud-config\n")
+    assert yaml.safe_load(documents.user_data)["write_files"]
+    # An editor validates what YAML makes of the file, not our reading of it.
+    jsonschema.validate(yaml.safe_load(file.read_bytes()), schema())
+
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@patient
+@given(st.binary() | st.text().map(str.encode) | st.text("abc:-[]{}&*!|>'\"#%@,?<= \n\t0~").map(str.encode))
+def test_garbage_raises_definition_error_and_nothing_else(text: bytes) -> None:
+    with contextlib.suppress(DefinitionError):
+        parse(text)
+    with contextlib.suppress(DefinitionError):
+        parse(LEAST.encode() + b"userdata:\n" + text)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
+    max_leaves=8,
+)
+words = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF), min_size=1)
+addresses = st.ip_addresses(v=4).map(str) | anything
+definitions = st.fixed_dictionaries(
+    {
+        "metadata": st.fixed_dictionaries(
+            {"instance-id": words, "hostname": words | st.integers()},
+            optional={
+                "tags": st.lists(st.text()) | st.dictionaries(words, st.text()) | anything,
+                "public_keys": st.lists(st.text()),
+                "region": words,
+                "extra": anything,
+                "local_hostname": anything,
+            },
+        )
+        | anything
+    },
+    optional={
+        "network": st.fixed_dictionaries(
+            {"address": addresses, "netmask": st.just("255.255.255.0") | addresses},
+            optional={
+                "gateway": addresses,
+                "search": words | st.lists(words),
+                "nameservers": st.lists(addresses),
+            },
+        )
+        | anything,
+        "userdata": st.text() | anything,
+        "other": anything,
+    },
+)
+
+
+@patient
+@given(definitions)
+def test_what_is_read_without_fault_can_be_served_and_anything_else_is_a_definition_error(raw: Any) -> None:
+    text = yaml.dump(raw, Dumper=yaml.CSafeDumper, allow_unicode=True).encode()
+    try:
+        instance = parse(text)
+    except DefinitionError:
+        return
+    instance.validate()
+    documents = nocloud.render(instance)
+    for document in (documents.meta_data, documents.network_config):
+        if document is not None:
+            assert yaml.safe_load(document) == json.loads(document)
+    if isinstance(raw.get("userdata"), str):
+        assert documents.user_data == raw["userdata"].encode()
+    elif raw.get("userdata"):
+        assert documents.user_data.startswith(b"#cloud-config\n")
+        yaml.safe_load(documents.user_data)
