@@ -1,0 +1,249 @@
+"""FileDriver: one YAML definition a VM, in one directory, read when the VM asks.
+
+Nothing watches the directory: a file is looked at (``stat``) when its VM asks, which works on every file
+system, and costs the same whatever else lies there.
+"""
+
+import collections
+import errno
+import hashlib
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from vmw_cloudinit_metadata.definition import MAX_DEFINITION, parse_definition
+from vmw_cloudinit_metadata.drivers.driver import Driver
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
+from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.vm_client import VMClient
+
+SUFFIXES = (".yaml", ".yml")
+
+# 10,000 usual definitions (4 KiB, and some 2 KiB of objects) fit, so that a boot storm parses each once; a
+# few with megabytes of user-data do not fill the memory.
+CACHE_BYTES = 64 * 1024 * 1024
+ENTRY_BYTES = 2048
+
+# Names of VMs without a definition that were logged. Names are claims: anyone who connects can make them up.
+MAX_MISSING = 10_000
+
+# A file changed this short ago can change again without its size or times telling: clocks of file systems
+# tick in milliseconds, of some in one or two seconds. Until it has settled it is read again each time.
+SETTLED_NS = 2_000_000_000
+
+# How often a file that changes while it is read is read again before the VM has to ask once more.
+READ_ATTEMPTS = 3
+
+# How vSphere writes the three characters it does not allow in names.
+_ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
+_ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
+_UNESCAPED = re.compile(r"[/\\%]")
+_TO_ESCAPE = {character: escape for escape, character in _ESCAPES.items()}
+
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """The options of FileDriver."""
+
+    directory: str
+
+
+class _Signature(NamedTuple):
+    """What changes when a file does."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "_Signature":
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class _Entry(NamedTuple):
+    """What became of a file: an instance, or the faults that were logged."""
+
+    signature: _Signature | None
+    settled: bool
+    digest: bytes
+    instance: InstanceData | None
+    faults: str = ""
+
+    @property
+    def size(self) -> int:
+        return ENTRY_BYTES + (self.signature.size if self.signature and self.instance else len(self.faults))
+
+
+class FileDriver(Driver):
+    """Serve the definition ``<vm name>.yaml``, else ``<vm name>.yml``, of one directory.
+
+    Options: ``{"directory": PATH}``.
+
+    A name is looked up as the VM gave it, if it is a plain file name; then in vSphere's escaped form, in
+    lower case (``a/b`` and ``a%2Fb`` are ``a%2fb.yaml``). The first file that exists is the VM's, with or
+    without faults. Links are followed as long as they end inside the directory, as those of a Kubernetes
+    ConfigMap do.
+
+    A parsed definition is kept until its file changes. Faults are logged once a change, a missing definition
+    once until it appears. Replace files by renaming: what an editor writes in place can be read half written,
+    and is then served as it stands, or is a fault, until the rest is there.
+    """
+
+    thread_safe: ClassVar[bool] = True
+
+    def __init__(self, opts: dict[str, Any]) -> None:
+        super().__init__(opts)
+        self.clock_ns: Callable[[], int] = time.time_ns
+        self._lock = threading.Lock()  # guards what follows; never held while a file is read or parsed
+        self._entries: collections.OrderedDict[str, _Entry] = collections.OrderedDict()
+        self._entries_size = 0
+        self._missing: collections.OrderedDict[str, None] = collections.OrderedDict()
+
+    def parse_options(self, opts: dict[str, Any]) -> FileOptions:
+        """Check that there is a directory, and nothing else."""
+        unknown = sorted(key for key in opts if key != "directory")
+        if unknown:
+            raise DriverLoadError(f"FileDriver has no option {', '.join(unknown)}; it has directory")
+        directory = opts.get("directory")
+        if not isinstance(directory, str | Path) or not str(directory):
+            raise DriverLoadError(
+                'FileDriver needs the option directory, as in {"directory": "/srv/instances"}'
+            )
+        path = os.path.abspath(directory)
+        if not os.path.isdir(path):
+            raise DriverLoadError(f"FileDriver: {path} is not a directory, or cannot be reached")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise DriverLoadError(f"FileDriver: {path} cannot be read by this user")
+        return FileOptions(path)
+
+    def get_instance(self, vm_client: VMClient) -> InstanceData | None:
+        """Return the instance that the VM's definition describes; a copy, which the caller may change."""
+        name = vm_client.vm_name
+        for path in self._candidates(name):
+            entry = self._look(path)
+            if entry is not None:
+                with self._lock:
+                    self._missing.pop(name, None)
+                return entry.instance.copy() if entry.instance else None
+        self._note_missing(name)
+        return None
+
+    def reload(self) -> None:
+        """Forget what was parsed and what was logged."""
+        with self._lock:
+            self._entries.clear()
+            self._entries_size = 0
+            self._missing.clear()
+
+    def _candidates(self, name: str) -> Iterator[str]:
+        for stem in dict.fromkeys((name, _escaped(name))):
+            if _is_plain(stem):
+                for suffix in SUFFIXES:
+                    yield os.path.join(self.options.directory, stem + suffix)
+
+    def _look(self, path: str) -> _Entry | None:
+        """Return what is known of a file, reading it if it has changed; None if there is none."""
+        with self._lock:
+            known = self._entries.get(path)
+            if known is not None:
+                self._entries.move_to_end(path)
+        try:
+            signature = _Signature.of(os.stat(path))
+            if known is not None and known.settled and known.signature == signature:
+                return known
+            entry = self._read(path, known)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                with self._lock:
+                    self._drop(path)
+                return None
+            entry = _Entry(None, False, b"", None, f"{path}: cannot be read: {error.strerror}")
+        except DefinitionError as error:
+            entry = _Entry(None, False, b"", None, str(error))
+        before = self._keep(path, entry)
+        news = before is None or (before.digest, before.faults) != (entry.digest, entry.faults)
+        if entry.faults and news:
+            self.logger.error("a definition with faults is not served:\n%s", entry.faults)
+        return entry
+
+    def _read(self, path: str, known: _Entry | None) -> _Entry:
+        signature, text = self._read_whole(path)
+        digest = hashlib.blake2b(text, digest_size=16).digest()
+        # A time in the future (clocks differ, on NFS) has not settled either.
+        settled = self.clock_ns() - max(signature.mtime_ns, signature.ctime_ns) > SETTLED_NS
+        if known is not None and known.digest == digest:
+            return known._replace(signature=signature, settled=settled)
+        try:
+            return _Entry(signature, settled, digest, parse_definition(text, path))
+        except DefinitionError as error:
+            return _Entry(signature, settled, digest, None, str(error))
+
+    def _read_whole(self, path: str) -> tuple[_Signature, bytes]:
+        """Read a file through one descriptor, none of whose properties changed meanwhile."""
+        target = Path(os.path.realpath(path))
+        if not target.is_relative_to(os.path.realpath(self.options.directory)):
+            raise DefinitionError(f"{path}: is a link that leads out of the directory")
+        for _ in range(READ_ATTEMPTS):
+            # First, because opening a device can set it going. O_NONBLOCK is for a FIFO put here just now.
+            if not stat.S_ISREG(os.stat(target).st_mode):
+                raise DefinitionError(f"{path}: is not a file")
+            with open(os.open(target, _READ_ONLY), "rb") as file:
+                before = _Signature.of(os.fstat(file.fileno()))
+                text = file.read(MAX_DEFINITION + 1)
+                if before == _Signature.of(os.fstat(file.fileno())):
+                    return before, text
+        raise DefinitionError(f"{path}: changes while it is read; the VM's next request reads it again")
+
+    def _keep(self, path: str, entry: _Entry) -> _Entry | None:
+        """Remember an entry; return the one it replaces."""
+        with self._lock:
+            before = self._drop(path)
+            self._entries[path] = entry
+            self._entries_size += entry.size
+            while self._entries_size > CACHE_BYTES:
+                self._drop(next(iter(self._entries)))
+        return before
+
+    def _drop(self, path: str) -> _Entry | None:
+        entry = self._entries.pop(path, None)
+        if entry is not None:
+            self._entries_size -= entry.size
+        return entry
+
+    def _note_missing(self, name: str) -> None:
+        with self._lock:
+            logged = name in self._missing
+            self._missing[name] = None
+            self._missing.move_to_end(name)
+            if len(self._missing) > MAX_MISSING:
+                self._missing.popitem(last=False)
+        if not logged:
+            self.logger.error("%s has no definition for the VM %r", self.options.directory, name)
+
+
+def _escaped(name: str) -> str:
+    """Return the name as vSphere writes it, whether it came escaped or not."""
+    plain = _ESCAPED.sub(lambda match: _ESCAPES[match[0].lower()], name)
+    return _UNESCAPED.sub(lambda match: _TO_ESCAPE[match[0]], plain)
+
+
+def _is_plain(stem: str) -> bool:
+    """Tell whether a name is one file's name, of text that a file system can hold."""
+    if not stem or "/" in stem or "\0" in stem:
+        return False
+    try:
+        stem.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
