@@ -1,0 +1,12 @@
+"""An ESXi host with VMs, simulated: the other half of the protocol, for people and tests without vSphere.
+
+    telnet.py      framing and options                        sans-IO
+    host.py        HostPort: the dialogue of one connection   sans-IO
+
+It shares the codec of suboptions with the server, ``vspc/vmware_ext.py``, and nothing else: a bug in one half
+must show in the other.
+"""
+
+from vmw_cloudinit_metadata.simulator.host import HostPort, Identity, Phase, VMotion
+
+__all__ = ["HostPort", "Identity", "Phase", "VMotion"]
