@@ -4,6 +4,8 @@
     host.py        HostPort: the dialogue of one connection   sans-IO
     connection.py  HostPort on a TCP or TLS connection
     vm.py          SimulatedVM: one serial line over changing connections; reconnects, migrates
+    port.py        the serial line as a pty or a Unix socket
+    run.py         many VMs in the foreground: the command ``simulate``
 
 It shares the codec of suboptions with the server, ``vspc/vmware_ext.py``, and nothing else: a bug in one half
 must show in the other.

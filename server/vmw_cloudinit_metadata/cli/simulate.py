@@ -1,0 +1,182 @@
+"""The command ``simulate``: what its options mean; what they do is the package ``simulator``."""
+
+import asyncio
+import logging
+import re
+import ssl
+import sys
+import uuid
+from pathlib import Path
+
+import click
+
+from vmw_cloudinit_metadata.errors import ConfigurationError
+from vmw_cloudinit_metadata.simulator import DEFAULT_PORT, SimulatedVM
+from vmw_cloudinit_metadata.simulator.port import PtyPort, SerialPort, UnixPort
+from vmw_cloudinit_metadata.simulator.run import Machine, run
+
+
+def parse_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """Return host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]`` or ``[IPV6]:PORT``."""
+    match = re.fullmatch(r"(?:\[([^]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?", value)
+    port = int(match[3] or DEFAULT_PORT) if match else 0
+    if not match or not 0 < port < 65536:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT; an IPv6 address stands in brackets.")
+    return match[1] or match[2], port
+
+
+def check_text(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Return a text that can be sent: not empty, and UTF-8."""
+    if not value:
+        raise click.BadParameter("it is empty.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8.") from None
+    return value
+
+
+@click.command(
+    epilog="Example: vmw-cloudinit-metadata simulate --uri my-metadata --vm web-01 --pty ./web-01.tty"
+)
+@click.option(
+    "--connect",
+    "address",
+    callback=parse_address,
+    default=f"127.0.0.1:{DEFAULT_PORT}",
+    show_default=True,
+    metavar="HOST[:PORT]",
+    help="The server; an IPv6 address stands in brackets.",
+)
+@click.option(
+    "--uri",
+    callback=check_text,
+    required=True,
+    metavar="URI",
+    help="The service URI, as the server's --uri has it.",
+)
+@click.option("--vm", "name", callback=check_text, required=True, metavar="NAME", help="The VM's name.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Simulate N VMs. In NAME, --pty and --unix {n} stands for the number of the VM, from 1; without {n} "
+    "the number is appended: NAME-1, NAME-2 and so on.",
+)
+@click.option("--pty", type=click.Path(path_type=Path), help="Make a symbolic link here to the VM's pty.")
+@click.option(
+    "--unix",
+    type=click.Path(path_type=Path),
+    help="Instead of a pty, listen on a Unix socket: for QEMU's -chardev socket,path=PATH.",
+)
+@click.option(
+    "--direction", type=click.Choice(["C", "S"]), default="C", show_default=True, help="As in vSphere."
+)
+@click.option("--vc-uuid", type=click.UUID, help="The VM's UUID in vCenter.  [default: made from the name]")
+@click.option("--bios-uuid", type=click.UUID, help="The VM's BIOS UUID.  [default: made from the name]")
+@click.option("--tls", is_flag=True, help="Connect as telnets:// does, without a look at the certificate.")
+@click.option(
+    "--tls-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Connect as telnets:// does, and check the server's certificate with the authorities in FILE.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="At the start, try for so long to reach a server that is not there yet.",
+)
+@click.option(
+    "--vmotion-every",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Migrate every VM so often.",
+)
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show the dialogue with the server: names and sizes, no data."
+)
+@click.pass_context
+def simulate(
+    context: click.Context,
+    address: tuple[str, int],
+    uri: str,
+    name: str,
+    count: int,
+    pty: Path | None,
+    unix: Path | None,
+    direction: str,
+    vc_uuid: uuid.UUID | None,
+    bios_uuid: uuid.UUID | None,
+    tls: bool,
+    tls_ca: Path | None,
+    wait: float,
+    vmotion_every: float | None,
+    verbose: bool,
+) -> None:
+    """Be an ESXi host with VMs, to try a server without vSphere.
+
+    Each VM's serial port is a pty, and its guest is whoever opens that: vmw-cloudinit-guest, or a terminal
+    program. When the server serves a VM, one line is printed on standard output:
+
+        NAME: serial port PATH
+
+    SIGUSR1 migrates every VM to another host (vMotion); SIGUSR2 begins a migration and aborts it; SIGINT and
+    SIGTERM end the host, exit 0. When the server goes away the VMs connect again, as on ESXi. When it cannot
+    be reached at the start, or serves another URI, the host ends, exit 1.
+    """
+    if pty and unix:
+        raise click.UsageError("--pty and --unix exclude each other.")
+    if count > 1 and (vc_uuid or bios_uuid):
+        raise click.UsageError("--vc-uuid and --bios-uuid are for one VM, not for --count.")
+    logging.basicConfig(
+        stream=sys.stderr,
+        format="%(message)s",
+        level=logging.DEBUG if verbose or context.obj else logging.INFO,
+    )
+
+    def machine(n: int) -> Machine:
+        vm = SimulatedVM(
+            numbered(name, n, count),
+            uri,
+            *address,
+            direction=direction,
+            vc_uuid=vc_uuid,
+            bios_uuid=bios_uuid,
+            tls=_tls_context(tls_ca) if tls or tls_ca else None,
+        )
+        port: SerialPort
+        if unix:
+            port = UnixPort(Path(numbered(str(unix), n, count)))
+        else:
+            port = PtyPort(Path(numbered(str(pty), n, count)) if pty else None)
+        return Machine(vm, port)
+
+    machines = [machine(n) for n in range(1, count + 1)]
+    asyncio.run(run(machines, _announce, wait=wait, vmotion_every=vmotion_every))
+
+
+def numbered(template: str, n: int, count: int) -> str:
+    """Return the n-th of ``count`` names: ``n`` stands for ``{n}``, or is appended if there are several."""
+    if "{n}" in template:
+        return template.replace("{n}", str(n))
+    return template if count == 1 else f"{template}-{n}"
+
+
+def _announce(machine: Machine) -> None:
+    click.echo(f"{machine.vm.name}: serial port {machine.port.path}")
+    sys.stdout.flush()
+
+
+def _tls_context(authorities: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise ConfigurationError(f"{authorities}: no certificates can be read: {error.strerror}") from None
+    if authorities is None:
+        # ESXi does not check the certificate either, unless the port's URI says #verify or #thumbprint=.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
