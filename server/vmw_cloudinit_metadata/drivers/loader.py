@@ -33,10 +33,15 @@ def load_driver(spec: str, opts: Mapping[str, Any]) -> Driver:
         raise DriverLoadError(f"driver {spec} refuses its options: {_described(error)}") from error
 
 
+def driver_names() -> list[str]:
+    """Return the names of the drivers that are installed, those that have an entry point."""
+    return sorted(importlib.metadata.entry_points(group=ENTRY_POINTS).names)
+
+
 def _entry_point(name: str) -> str:
     points = importlib.metadata.entry_points(group=ENTRY_POINTS)
     if name not in points.names:
-        existing = ", ".join(sorted(points.names)) or "none"
+        existing = ", ".join(driver_names()) or "none"
         raise DriverLoadError(
             f"no driver is called {name!r} (installed: {existing}); or name one as module:Class"
         )

@@ -6,7 +6,7 @@ import pytest
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.drivers.file import FileDriver
-from vmw_cloudinit_metadata.drivers.loader import load_driver
+from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
 from vmw_cloudinit_metadata.errors import DriverLoadError
 
 CONTRACT = "vmw_cloudinit_metadata.drivers.driver:Driver"
@@ -143,3 +143,7 @@ def test_a_driver_gets_its_own_copy_of_the_options() -> None:
     given = {"password": "x"}
     load_driver("good_driver:Good", given).options["password"] = "changed"
     assert given == {"password": "x"}
+
+
+def test_the_names_of_installed_drivers_are_known() -> None:
+    assert "file" in driver_names()

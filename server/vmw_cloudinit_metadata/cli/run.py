@@ -1,0 +1,156 @@
+"""``run``: serve metadata until told to stop."""
+
+import contextlib
+import resource
+
+import click
+from click.shell_completion import CompletionItem
+
+from vmw_cloudinit_metadata import log
+from vmw_cloudinit_metadata.config import Settings, parse_address, parse_driver_options
+from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
+from vmw_cloudinit_metadata.vspc.events import Limits
+from vmw_cloudinit_metadata.vspc.server import RESERVED_DESCRIPTORS, ServerOptions, VSPCServer
+
+_DEFAULTS = ServerOptions()
+
+
+def _complete_driver(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in driver_names() if name.startswith(incomplete)]
+
+
+@click.command()
+@click.option("--uri", required=True, metavar="URI", help="The service URI that the VMs' serial ports name.")
+@click.option(
+    "--driver",
+    required=True,
+    metavar="NAME|MODULE:CLASS",
+    shell_complete=_complete_driver,
+    help="Where instances come from: 'file', or a driver of your own.",
+)
+@click.option(
+    "--driver-opts",
+    default="{}",
+    metavar="JSON",
+    help="The driver's options; for 'file': '{\"directory\": \"/srv/instances\"}'.",
+)
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where ESXi connects; repeatable. IPv6 in brackets.  [default: port 13370 of every address]",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Connections at once; a VM has one, and a second during its vMotion.  "
+    f"[default: what RLIMIT_NOFILE allows, less {RESERVED_DESCRIPTORS}]",
+)
+@click.option(
+    "--max-connections-per-address",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Connections at once from one address: an ESXi host has one for each VM.  [default: no limit]",
+)
+@click.option(
+    "--max-line",
+    type=click.IntRange(min=1024),
+    default=_DEFAULTS.limits.max_line,
+    show_default=True,
+    metavar="BYTES",
+    help="The longest line a VM may send; a longer one is dropped.",
+)
+@click.option(
+    "--max-suboption",
+    type=click.IntRange(min=256),
+    default=_DEFAULTS.limits.max_suboption,
+    show_default=True,
+    metavar="BYTES",
+    help="The longest telnet suboption a host may send; a longer one is dropped.",
+)
+@click.option(
+    "--max-unsent",
+    type=click.IntRange(min=1024),
+    default=_DEFAULTS.max_unsent,
+    show_default=True,
+    metavar="BYTES",
+    help="A VM with more unread output than this gets no further answer until it reads.",
+)
+@click.option(
+    "--identify-timeout",
+    type=click.FloatRange(min=0.1),
+    default=_DEFAULTS.identify_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="A connection that has not said by then which VM it is, is closed.",
+)
+@click.option(
+    "--stop-timeout",
+    type=click.FloatRange(min=0),
+    default=_DEFAULTS.stop_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long unsent answers may hold up the end.",
+)
+@click.option(
+    "--log-level", type=click.Choice(log.LEVELS), default="info", show_default=True, help="What to log."
+)
+@click.pass_obj
+def run(
+    verbose: int,
+    /,
+    uri: str,
+    driver: str,
+    driver_opts: str,
+    listen: tuple[str, ...],
+    max_connections: int | None,
+    max_connections_per_address: int | None,
+    max_line: int,
+    max_suboption: int,
+    max_unsent: int,
+    identify_timeout: float,
+    stop_timeout: float,
+    log_level: str,
+) -> None:
+    r"""Serve metadata until SIGTERM or SIGINT.
+
+    ESXi connects to this server for each VM whose serial port is set to use the network through a virtual
+    serial port concentrator (telnet://THIS-HOST:13370), and the VM's guest asks for its metadata over that
+    port.
+
+    SIGHUP makes the driver read again what it has cached. The file driver sees changed definitions by
+    itself.
+
+    \b
+    Example:
+      vmw-cloudinit-metadata run --uri my-metadata \\
+          --driver file --driver-opts '{"directory": "/srv/instances"}'
+    """
+    settings = Settings(
+        uri=uri,
+        driver=driver,
+        driver_options=parse_driver_options(driver_opts),
+        server=ServerOptions(
+            listen=tuple(map(parse_address, listen)) or _DEFAULTS.listen,
+            limits=Limits(max_line=max_line, max_suboption=max_suboption),
+            max_connections=max_connections,
+            max_connections_per_address=max_connections_per_address,
+            max_unsent=max_unsent,
+            identify_seconds=identify_timeout,
+            stop_seconds=stop_timeout,
+        ),
+        log_level="debug" if verbose else log_level,
+    )
+    log.set_up(settings.log_level)
+    _raise_descriptor_limit()
+    VSPCServer(settings.uri, load_driver(settings.driver, settings.driver_options), settings.server).start()
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system gives: shells start programs with 1,024, too few for a site."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
