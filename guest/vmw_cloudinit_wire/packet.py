@@ -99,6 +99,11 @@ class LineBuffer:
         """Return how many bytes of an unfinished line are held."""
         return len(self._rest)
 
+    def size_from(self, beginning: bytes) -> int:
+        """Return how long the unfinished line is from its last ``beginning`` on; 0 if it has none."""
+        start = self._rest.rfind(beginning)
+        return len(self._rest) - start if start >= 0 else 0
+
     def feed(self, data: bytes) -> List[bytes]:
         """Take the next bytes, of any number; return the lines they finish, without their ends.
 

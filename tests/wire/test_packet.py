@@ -117,6 +117,17 @@ def test_lines_come_out_whole_whether_fed_whole_byte_by_byte_or_with_more_behind
     assert len(buffer) == len(b"!!more")
 
 
+def test_an_unfinished_line_can_be_asked_how_much_of_a_packet_it_holds() -> None:
+    buffer = LineBuffer()
+    buffer.feed(b"!!RESPONSE_METADATA#aGk=\nlogin: !!RESPONSE_USER")
+    assert buffer.size_from(b"!!RESPONSE_USERDATA#") == 0
+    buffer.feed(b"DATA#aG")
+    assert buffer.size_from(b"!!RESPONSE_USERDATA#") == 22
+    assert buffer.size_from(b"!!RESPONSE_METADATA#") == 0
+    buffer.feed(b"!!RESPONSE_USERDATA#")
+    assert buffer.size_from(b"!!RESPONSE_USERDATA#") == 20
+
+
 @given(st.lists(st.integers(0, len(STREAM))))
 def test_cuts_in_the_stream_do_not_matter(cuts: List[int]) -> None:
     edges = sorted({0, len(STREAM), *cuts})

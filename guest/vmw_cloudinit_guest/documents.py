@@ -1,0 +1,121 @@
+"""What the server answered, checked and ready to be written: bytes in, bytes out.
+
+Of version 1 of the packets no more can be checked than what stands here: there is no checksum. Network data
+and user-data are passed on as they came, since the guest has no YAML parser to count on.
+"""
+
+import json
+import re
+from typing import Any, Dict, List, NamedTuple, Optional
+
+# cloud-init reads meta-data as YAML. These characters are fine inside a JSON string, but YAML either
+# refuses them (C1 controls, non-characters) or folds them into a space (its line breaks NEL, LS and PS).
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+
+
+class DocumentError(ValueError):
+    """A document that cloud-init could not use; the text never quotes it."""
+
+
+class Documents(NamedTuple):
+    """The documents of one instance, as the bytes of the files to write; None where there is no file."""
+
+    meta_data: bytes
+    network_config: Optional[bytes]
+    user_data: bytes
+
+    @property
+    def instance_id(self) -> str:
+        """The instance-id that the meta-data carries."""
+        instance_id: str = json.loads(self.meta_data.decode())["instance-id"]
+        return instance_id
+
+    def __repr__(self) -> str:
+        """Show sizes: the documents are secrets."""
+        network = "no" if self.network_config is None else f"{len(self.network_config)} bytes of"
+        return (
+            f"<Documents {len(self.meta_data)} bytes of meta-data, {network} network-config, "
+            f"{len(self.user_data)} bytes of user-data>"
+        )
+
+
+def meta_data(payload: bytes) -> bytes:
+    """Return the meta-data file for a METADATA answer.
+
+    NoCloud wants ``instance-id`` a string, takes the name from ``local-hostname`` only, and SSH keys from a
+    list ``public-keys``. Unknown keys are kept, since jinja templates in user-data may use them.
+
+    Raises:
+        DocumentError: not a JSON object with an instance-id, or a key of the wrong kind.
+    """
+    values = _json_object(payload)
+    instance_id = _text(values, "instance-id")
+    if not instance_id:
+        raise DocumentError("the metadata has no instance-id")
+    values["instance-id"] = instance_id
+    name = _text(values, "local-hostname") or _text(values, "hostname")
+    if name:
+        values["local-hostname"] = name
+    values["public-keys"] = _public_keys(values.get("public-keys"))
+    try:
+        # Not \uXXXX for everything: YAML does not join the two halves of a surrogate pair.
+        text = json.dumps(values, ensure_ascii=False)
+        return _NOT_YAML.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode() + b"\n"
+    except UnicodeEncodeError:
+        raise DocumentError("the metadata holds half a surrogate pair") from None
+
+
+def network_config(payload: bytes) -> Optional[bytes]:
+    """Return the network-config file for a NETWORKDATA answer, or None for an empty one.
+
+    An empty network-config must not be written: it crashes old releases of cloud-init. 0.0.8 sends YAML,
+    others JSON.
+
+    Raises:
+        DocumentError: not text, so neither.
+    """
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        raise DocumentError("the network data is not UTF-8") from None
+    if "\0" in text:
+        raise DocumentError("the network data holds a NUL")
+    return payload if text.strip() else None
+
+
+def user_data(payload: bytes) -> bytes:
+    """Return the user-data file for a USERDATA answer: the same bytes, which may be text, gzip or none."""
+    return payload
+
+
+def _json_object(payload: bytes) -> Dict[str, Any]:
+    try:
+        values = json.loads(payload.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise DocumentError("the metadata is not JSON") from None
+    if not isinstance(values, dict):
+        raise DocumentError("the metadata is not a JSON object")
+    return values
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON, although Python reads it")
+
+
+def _text(values: Dict[str, Any], key: str) -> str:
+    """Return the value as a string without space around it; empty if it is absent or null."""
+    value = values.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise DocumentError(f"{key} in the metadata is neither a string nor a number")
+    return str(value).strip()
+
+
+def _public_keys(value: Any) -> List[str]:
+    if value is None:
+        return []
+    keys = [value] if isinstance(value, str) else value
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise DocumentError("public-keys in the metadata is not a list of strings")
+    return keys

@@ -1,0 +1,224 @@
+from typing import Dict, List, Optional, Tuple
+
+import pytest
+
+from tests.guest.conversation import METADATA, PAYLOADS, USERDATA, Clock, Log, response
+from vmw_cloudinit_guest.client import PROGRESS_SECONDS, Ports, fetch
+from vmw_cloudinit_guest.documents import Documents
+from vmw_cloudinit_guest.errors import NoAnswerError, NoPortError, UnusableAnswerError
+
+
+class Server:
+    """What is behind one port: answers each request after a delay, unless told otherwise."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.payloads = dict(PAYLOADS)
+        self.asked: List[Tuple[float, str]] = []
+
+    def answer(self, name: str) -> bytes:
+        return response(name, self.payloads[name]) if name in self.payloads else b""
+
+
+class SilentServer(Server):
+    def answer(self, name: str) -> bytes:
+        return b""
+
+
+class FakePorts(Ports):
+    """Ports with servers behind them, in a world whose time passes only while somebody waits."""
+
+    def __init__(self, clock: Clock, servers: Dict[str, Server]) -> None:
+        self.clock = clock
+        self.servers = servers
+        self.in_use: Dict[str, float] = {}
+        self.coming: List[Tuple[float, str, bytes]] = []
+        self.kept: Optional[str] = None
+        self.stuck = 0
+
+    def open(self) -> List[str]:
+        return [name for name in self.servers if name not in self.closed()]
+
+    def write(self, name: str, data: bytes) -> None:
+        document = data.decode().strip("!#\n").replace("REQUEST_", "")
+        server = self.servers[name]
+        server.asked.append((self.clock.now, document))
+        answer = server.answer(document)
+        if answer:
+            self.coming.append((self.clock.now + server.delay, name, answer))
+
+    def read(self, seconds: float) -> List[Tuple[str, bytes]]:
+        self.stuck = self.stuck + 1 if seconds == 0 else 0
+        assert self.stuck < 10, "the client does not wait"
+        self.coming.sort()
+        if self.coming and self.coming[0][0] <= self.clock.now + seconds:
+            time, name, data = self.coming.pop(0)
+            self.clock.now = max(time, self.clock.now)
+            return [(name, data)] if name in self.open() else []
+        self.clock.now += min([seconds] + [0.25 for _ in self.closed()])
+        return []
+
+    def keep(self, name: str) -> None:
+        self.kept = name
+        self.servers = {name: self.servers[name]}
+
+    def closed(self) -> Dict[str, str]:
+        return {
+            name: "is in use by another program"
+            for name in self.servers
+            if self.in_use.get(name, 0) > self.clock.now
+        }
+
+
+class World:
+    def __init__(self, **servers: Server) -> None:
+        self.clock = Clock()
+        self.began = self.clock.now
+        self.ports = FakePorts(self.clock, servers)
+        self.log = Log()
+
+    def fetch(self, timeout: float = 120.0) -> Tuple[str, Documents]:
+        return fetch(self.ports, timeout, self.clock, self.log)
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock.now - self.began
+
+
+def test_the_documents_come_from_the_port_that_answers() -> None:
+    world = World(ttyS1=Server())
+    name, documents = world.fetch()
+    assert name == "ttyS1"
+    assert documents.user_data == USERDATA
+    assert world.elapsed == 0
+
+
+def test_a_dead_port_costs_nothing_and_is_released() -> None:
+    world = World(ttyS1=SilentServer(), ttyS2=SilentServer(), ttyS3=Server(delay=0.1))
+    name, _ = world.fetch()
+    assert name == "ttyS3"
+    assert world.ports.kept == "ttyS3"
+    assert world.elapsed == pytest.approx(0.3)
+
+
+def test_of_two_servers_the_first_one_gives_all_documents() -> None:
+    world = World(ttyS1=Server(delay=0.2), ttyS2=Server(delay=0.1))
+    name, _ = world.fetch()
+    assert name == "ttyS2"
+    assert [document for _, document in world.ports.servers["ttyS2"].asked] == list(PAYLOADS)
+
+
+def test_a_slow_server_is_asked_again_and_its_late_answer_is_taken() -> None:
+    server = Server(delay=5.0)
+    world = World(ttyS1=server)
+    _, documents = world.fetch()
+    assert documents.user_data == USERDATA
+    assert [time - world.began for time, document in server.asked if document == "METADATA"] == [0, 1, 3]
+
+
+def test_each_line_of_the_trace_names_its_port() -> None:
+    world = World(ttyS1=SilentServer(), ttyS2=Server())
+    world.fetch()
+    assert world.log[:3] == [
+        "ttyS1 > REQUEST_METADATA",
+        "ttyS2 > REQUEST_METADATA",
+        f"ttyS2 < RESPONSE_METADATA {len(METADATA)} bytes",
+    ]
+
+
+def test_when_nobody_answers_the_deadline_ends_it() -> None:
+    world = World(ttyS1=SilentServer(), ttyS2=SilentServer())
+    with pytest.raises(NoAnswerError, match=r"nobody answers on ttyS1, ttyS2;.*check that"):
+        world.fetch(timeout=10)
+    assert world.elapsed == 10
+    assert [time - world.began for time, _ in world.ports.servers["ttyS1"].asked] == [0, 1, 3, 7]
+
+
+def test_a_port_in_use_is_waited_for() -> None:
+    world = World(ttyS1=Server())
+    world.ports.in_use = {"ttyS1": world.clock.now + 20}
+    world.fetch()
+    assert world.elapsed == 20
+
+
+def test_a_port_in_use_until_the_deadline_is_named() -> None:
+    world = World(ttyS1=Server(), ttyS2=SilentServer())
+    world.ports.in_use = {"ttyS1": world.clock.now + 20}
+    expected = "nobody answers on ttyS2; ttyS1 is in use by another program;"
+    with pytest.raises(NoAnswerError, match=expected):
+        world.fetch(timeout=5)
+    assert world.elapsed == 5
+
+
+def test_a_broken_answer_is_asked_for_until_the_deadline_and_then_unusable() -> None:
+    server = Server()
+    server.payloads["METADATA"] = b"[]"
+    world = World(ttyS1=SilentServer(), ttyS2=server)
+    expected = "answer on ttyS2 cannot be used: the metadata is not a JSON object;"
+    with pytest.raises(UnusableAnswerError, match=expected):
+        world.fetch(timeout=10)
+    assert world.elapsed == 10
+    assert [time - world.began for time, _ in server.asked] == [0, 1, 3, 7]
+
+
+def test_a_broken_answer_then_a_good_one_is_no_failure() -> None:
+    class Mending(Server):
+        def answer(self, name: str) -> bytes:
+            return super().answer(name) if len(self.asked) > 2 else b"!!RESPONSE_METADATA#%\n"
+
+    world = World(ttyS1=Mending())
+    world.fetch()
+    assert world.elapsed == 3
+
+
+@pytest.mark.parametrize("missing", ["NETWORKDATA", "USERDATA"])
+def test_a_document_that_never_comes_makes_no_mixture(missing: str) -> None:
+    server = Server(delay=1.0)
+    del server.payloads[missing]
+    world = World(ttyS1=server)
+    with pytest.raises(NoAnswerError, match=f"ttyS1 answered, then .* for 30 s while RESPONSE_{missing}"):
+        world.fetch(timeout=2)
+    assert world.elapsed == (1 if missing == "NETWORKDATA" else 2) + PROGRESS_SECONDS
+
+
+def test_after_the_first_answer_the_deadline_does_not_count_but_progress_does() -> None:
+    class Dribbling(Server):
+        """Sends the user-data in pieces, one every 0.9 s."""
+
+        def answer(self, name: str) -> bytes:
+            if name != "USERDATA":
+                return super().answer(name)
+            line = response("USERDATA", b"x" * 3000)
+            now = world.clock.now
+            for number, start in enumerate(range(0, len(line), 20)):
+                world.ports.coming.append((now + 0.9 * number, "ttyS1", line[start : start + 20]))
+            return b""
+
+    server = Dribbling()
+    world = World(ttyS1=server)
+    _, documents = world.fetch(timeout=2)
+    assert documents.user_data == b"x" * 3000
+    assert world.elapsed > 100
+    assert [document for _, document in server.asked] == list(PAYLOADS)
+
+
+def test_a_server_that_breaks_off_at_the_same_place_for_ever_is_given_up() -> None:
+    class BreakingOff(Server):
+        def answer(self, name: str) -> bytes:
+            line = super().answer(name)
+            return line[:30] if name == "USERDATA" else line
+
+    world = World(ttyS1=BreakingOff())
+    with pytest.raises(NoAnswerError):
+        world.fetch()
+    assert world.elapsed == PROGRESS_SECONDS
+
+
+def test_no_port_is_for_the_ports_to_say() -> None:
+    class NoPorts(FakePorts):
+        def open(self) -> List[str]:
+            raise NoPortError("none")
+
+    clock = Clock()
+    with pytest.raises(NoPortError):
+        fetch(NoPorts(clock, {}), 1, clock, Log())

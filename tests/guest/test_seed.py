@@ -1,0 +1,281 @@
+import errno
+import functools
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import pytest
+
+from vmw_cloudinit_guest import seed
+from vmw_cloudinit_guest.documents import Documents
+from vmw_cloudinit_guest.errors import SeedError
+
+KILLED = 99
+OLD = Documents(b'{"instance-id": "old"}\n', b"version: 1\n", b"#cloud-config\nold: true\n")
+NEW = Documents(b'{"instance-id": "new"}\n', b"version: 2\n", b"#cloud-config\nnew: true\n")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "seed" / "nocloud"
+
+
+def files(directory: Path) -> Dict[str, bytes]:
+    """Return what NoCloud would read."""
+    names = ("meta-data", "user-data", "vendor-data", "network-config")
+    return {name: (directory / name).read_bytes() for name in names if (directory / name).exists()}
+
+
+def as_files(documents: Documents) -> Dict[str, bytes]:
+    contents = {"meta-data": documents.meta_data, "user-data": documents.user_data}
+    if documents.network_config is not None:
+        contents["network-config"] = documents.network_config
+    return contents
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_seed_holds_the_documents_and_nothing_else(directory: Path) -> None:
+    assert seed.write(str(directory), NEW)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(NEW)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_files_are_for_root_alone_whatever_the_umask(directory: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        seed.write(str(directory), NEW)
+    finally:
+        os.umask(before)
+    assert mode(directory) == 0o700
+    assert {mode(path) for path in directory.iterdir()} == {0o600}
+    assert mode(directory.parent) == 0o755
+
+
+def test_modes_that_are_too_open_are_put_right(directory: Path) -> None:
+    seed.write(str(directory), NEW)
+    directory.chmod(0o755)
+    (directory / "user-data").chmod(0o644)
+    assert not seed.write(str(directory), NEW)
+    assert (mode(directory), mode(directory / "user-data")) == (0o700, 0o600)
+
+
+def test_parents_that_exist_keep_their_mode(directory: Path) -> None:
+    directory.parent.mkdir(mode=0o711)
+    seed.write(str(directory), NEW)
+    assert mode(directory.parent) == 0o711
+
+
+def test_the_same_bytes_leave_every_file_untouched(directory: Path) -> None:
+    seed.write(str(directory), NEW)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in directory.iterdir()}
+    assert not seed.write(str(directory), NEW)
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in directory.iterdir()} == before
+
+
+def test_only_what_differs_is_replaced(directory: Path) -> None:
+    seed.write(str(directory), NEW)
+    inode = (directory / "meta-data").stat().st_ino
+    assert seed.write(str(directory), NEW._replace(user_data=b""))
+    assert (directory / "meta-data").stat().st_ino == inode
+    assert (directory / "user-data").read_bytes() == b""
+
+
+def test_user_data_is_there_even_if_empty_since_nocloud_requires_it(directory: Path) -> None:
+    seed.write(str(directory), NEW._replace(user_data=b""))
+    assert files(directory)["user-data"] == b""
+
+
+def test_what_is_no_longer_served_is_removed(directory: Path) -> None:
+    seed.write(str(directory), OLD)
+    (directory / "vendor-data").write_bytes(b"of a template")
+    assert seed.write(str(directory), NEW._replace(network_config=None))
+    assert sorted(files(directory)) == ["meta-data", "user-data"]
+
+
+def test_files_that_nocloud_does_not_know_are_left_alone(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    (directory / "README").write_text("mine")
+    seed.write(str(directory), NEW)
+    assert (directory / "README").read_text() == "mine"
+
+
+def test_user_data_of_any_bytes_and_of_some_size_is_written_whole(directory: Path) -> None:
+    data = bytes(range(256)) * 4096
+    seed.write(str(directory), NEW._replace(user_data=data))
+    assert (directory / "user-data").read_bytes() == data
+
+
+class Deathbed:
+    """An os module that ends the process at its nth call, before or after the call took effect."""
+
+    def __init__(self, calls: int, takes_effect: bool) -> None:
+        self.left = calls
+        self.takes_effect = takes_effect
+
+    def __getattr__(self, name: str) -> Any:
+        # A kill does not lose what the kernel has; fsync is a step to die at and otherwise only slow.
+        attribute = getattr(os, name if name != "fsync" else "fstat")
+        return functools.partial(self._call, attribute) if callable(attribute) else attribute
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.left -= 1
+        if self.left == 0 and not self.takes_effect:
+            os._exit(KILLED)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            if self.left == 0:
+                os._exit(KILLED)
+
+
+def killed_at(step: int, takes_effect: bool, directory: Path, documents: Documents) -> bool:
+    """Write the seed in a child that dies at this step; return whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        setattr(seed, "os", Deathbed(step, takes_effect))  # noqa: B010 - mypy knows os as a module
+        try:
+            seed.write(str(directory), documents)
+        finally:
+            os._exit(0)
+    return os.WEXITSTATUS(os.waitpid(child, 0)[1]) == KILLED
+
+
+def deaths(directory: Path, documents: Documents) -> Iterator[None]:
+    """
+    Write these documents again and again, killed one step later each time, until a run survives.
+
+    The test looks at the directory and puts it back into its first state after each run.
+    """
+    for takes_effect in (False, True):
+        step = 1
+        while killed_at(step, takes_effect, directory, documents):
+            yield
+            step += 1
+        yield
+        assert step > 10
+
+
+def restore(directory: Path, documents: Optional[Documents]) -> None:
+    for path in directory.iterdir() if directory.exists() else ():
+        path.unlink()
+    if documents:
+        seed.write(str(directory), documents)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, NEW),
+        (OLD, NEW),
+        (OLD, NEW._replace(network_config=None)),
+        (OLD._replace(network_config=None), NEW),
+    ],
+)
+def test_killed_at_any_step_the_instance_is_the_old_or_the_whole_new_one(
+    directory: Path, before: Optional[Documents], after: Documents
+) -> None:
+    seen = []
+    restore(directory, before)
+    for _ in deaths(directory, after):
+        found = files(directory)
+        seen.append(found.get("meta-data"))
+        if seen[-1] == after.meta_data:
+            assert found == as_files(after)
+        else:
+            # The old instance-id, so cloud-init acts on nothing new; or none, which is no seed.
+            assert seen[-1] == (before.meta_data if before else None)
+        restore(directory, before)
+    assert seen[0] != seen[-1] == after.meta_data
+
+
+def test_what_a_killed_run_left_behind_is_tidied_up_by_the_next(directory: Path) -> None:
+    left_behind = set()
+    for _ in deaths(directory, NEW):
+        left_behind |= {path.name for path in directory.iterdir()} if directory.exists() else set()
+        seed.write(str(directory), OLD)
+        assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
+    assert left_behind > set(as_files(NEW))
+
+
+def test_a_run_that_is_stopped_tidies_up_itself(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    seed.write(str(directory), OLD)
+
+    def stop(source: str, target: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        seed.write(str(directory), NEW)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
+
+
+def test_meta_data_is_put_in_place_last_and_after_the_others_are_on_the_disk(
+    monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    seed.write(str(directory), OLD._replace(network_config=None))
+    steps = []
+    replace, fsync = os.replace, os.fsync
+
+    def recorded_replace(source: str, target: str) -> None:
+        steps.append(os.path.basename(target))
+        replace(source, target)
+
+    def recorded_fsync(descriptor: int) -> None:
+        steps.append("fsync directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "fsync file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    seed.write(str(directory), NEW)
+    assert steps == [
+        *["fsync file"] * 3,
+        *["user-data", "network-config", "fsync directory"],
+        *["meta-data", "fsync directory"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space"),
+        (errno.EROFS, "Read-only file system; mount it writable"),
+        (errno.EACCES, "Permission denied; run as root"),
+        (errno.EIO, "Input/output error; name another directory with --seed-dir"),
+    ],
+)
+def test_what_cannot_be_written_is_a_sentence_and_leaves_the_old_seed(
+    monkeypatch: pytest.MonkeyPatch, directory: Path, number: int, advice: str
+) -> None:
+    seed.write(str(directory), OLD)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SeedError, match=advice) as caught:
+        seed.write(str(directory), NEW)
+    assert str(directory) in str(caught.value)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
+
+
+def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SeedError, match="Not a directory"):
+        seed.write(str(tmp_path / "file" / "seed"), NEW)
+    with pytest.raises(SeedError, match="cannot write the seed"):
+        seed.write(str(tmp_path / "file"), NEW)
+
+
+def test_a_relative_directory_and_one_behind_a_link_will_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    assert seed.write("link/seed", NEW)
+    assert json.loads((tmp_path / "real" / "seed" / "meta-data").read_text()) == {"instance-id": "new"}
