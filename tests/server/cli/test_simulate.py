@@ -3,6 +3,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import sys
 import uuid
 from asyncio.subprocess import PIPE, Process
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from tests.server.simulator.scripted_vspc import (
@@ -196,6 +198,43 @@ async def test_a_refusal_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None
         assert (out, error.decode()) == (b"", f"1: {sentence}\n")
         assert process.returncode == 1
         assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_tls_with_and_without_a_look_at_the_certificate(checked: bool, tmp_path: Path) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (authority if checked else stranger).issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    options = ["--tls-ca", str(tmp_path / "ca.pem")] if checked else ["--tls"]
+
+    @in_loop
+    async def test() -> None:
+        async with (
+            listening(tls=tls) as server,
+            simulating(server, "--vm", "web-01", *options) as process,
+        ):
+            caller = await server.caller()
+            await caller.serve()
+            assert (await line(process)).startswith("web-01: serial port ")
+            process.terminate()
+            await caller.expect_end()
+            assert await process.wait() == 0
+
+    test()
+
+
+@in_loop
+async def test_a_certificate_of_a_stranger_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    options = ["--vm", "web-01", "--tls-ca", str(tmp_path / "ca.pem")]
+    async with listening(tls=tls) as server, simulating(server, *options) as process:
+        _, error = await process.communicate()
+        assert error.decode().startswith(f"1: web-01: cannot connect to 127.0.0.1:{server.port}: ")
+        assert "certificate verify failed" in error.decode()
+        assert error.count(b"\n") == 1
 
 
 @in_loop
