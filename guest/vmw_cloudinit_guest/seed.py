@@ -1,5 +1,4 @@
-"""The seed directory that cloud-init's NoCloud reads, written so that a kill or a power cut at any step does
-no harm.
+"""The seed directory that cloud-init's NoCloud reads, written so that a kill or a power cut never harms it.
 
 All new files are first written beside the old ones, then renamed into place, meta-data last: until then
 cloud-init sees the old instance-id, and acts on nothing new. meta-data is never removed: without it the

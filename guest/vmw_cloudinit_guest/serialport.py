@@ -1,4 +1,4 @@
-"""The tty: which serial ports there are, opened raw and locked, read side by side, and left as they were found.
+"""The tty: which serial ports there are, opened raw and locked, read side by side, left as they were found.
 
 Nothing else in the guest touches a descriptor of a port. pyserial opens and configures it; the lock and the
 old settings are kept here, since pyserial restores nothing, and locks only from 3.3 on (EL 8 has an older
@@ -72,7 +72,7 @@ def _exists(name: str, dev: str, sysfs: str) -> bool:
 
 
 class SerialPort:
-    """One port: locked, raw, 115200 8N1 without flow or modem control while it is open; as it was, afterwards.
+    """One port: locked, raw, 115200 8N1 without flow or modem control while open; afterwards as it was.
 
     The lock is flock's, as pyserial and others use it. TIOCEXCL is not set: it does not keep root out, and
     would outlive a killed process on a pty.
