@@ -391,7 +391,7 @@ def test_every_key_of_an_instance_stands_in_the_schema() -> None:
     assert set(properties["metadata"]["properties"]) == set(METADATA_KEYS)
 
 
-@pytest.mark.parametrize("name", ["web-01.yaml", "db-01.yaml"])
+@pytest.mark.parametrize("name", ["web-01.yaml", "worker-01.yaml"])
 def test_the_examples_are_without_fault(name: str) -> None:
     file = importlib.resources.files("vmw_cloudinit_metadata").joinpath("examples", name)
     instance = parse_definition(file.read_bytes(), name)

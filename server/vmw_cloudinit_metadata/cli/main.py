@@ -5,7 +5,9 @@ import sys
 import click
 
 from vmw_cloudinit_metadata import __version__
+from vmw_cloudinit_metadata.cli.demo import demo
 from vmw_cloudinit_metadata.cli.run import run
+from vmw_cloudinit_metadata.cli.simulate import simulate
 from vmw_cloudinit_metadata.errors import MetadataError
 from vmw_cloudinit_metadata.log import describe
 
@@ -35,7 +37,8 @@ def cli(context: click.Context, verbose: int) -> None:
     context.obj = verbose
 
 
-cli.add_command(run)
+for command in (run, simulate, demo):
+    cli.add_command(command)
 
 
 def main() -> None:

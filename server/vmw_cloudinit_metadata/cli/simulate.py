@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import ssl
 import sys
 import uuid
@@ -10,19 +9,22 @@ from pathlib import Path
 
 import click
 
+from vmw_cloudinit_metadata.config import parse_address
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.simulator import DEFAULT_PORT, SimulatedVM
 from vmw_cloudinit_metadata.simulator.port import PtyPort, SerialPort, UnixPort
 from vmw_cloudinit_metadata.simulator.run import Machine, run
 
 
-def parse_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
-    """Return host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]`` or ``[IPV6]:PORT``."""
-    match = re.fullmatch(r"(?:\[([^]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?", value)
-    port = int(match[3] or DEFAULT_PORT) if match else 0
-    if not match or not 0 < port < 65536:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT; an IPv6 address stands in brackets.")
-    return match[1] or match[2], port
+def check_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """Return host and port to connect to."""
+    try:
+        host, port = parse_address(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(f"{error}.") from None
+    if not host or not port:
+        raise click.BadParameter(f"'{value}' is not HOST:PORT of a server.")
+    return host, port
 
 
 def check_text(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -42,7 +44,7 @@ def check_text(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     "--connect",
     "address",
-    callback=parse_address,
+    callback=check_address,
     default=f"127.0.0.1:{DEFAULT_PORT}",
     show_default=True,
     metavar="HOST[:PORT]",

@@ -10,7 +10,7 @@ from tests.support import command
 from vmw_cloudinit_metadata.cli import main as cli_main
 from vmw_cloudinit_metadata.errors import ListenError
 
-COMMANDS = ["run"]
+COMMANDS = ["run", "simulate", "demo"]
 
 
 def test_the_version_is_told() -> None:
@@ -49,6 +49,8 @@ def test_every_command_has_a_help_of_its_own(name: str) -> None:
         ["run", "--uri", "u", "--driver", "json:NoSuchClass"],
         ["run", "--uri", "u", "--driver", "json:JSONDecoder"],
         ["run", "--uri", "u", "--driver", "nosuchdriver"],
+        ["simulate"],
+        ["demo", "/no/such/directory"],
     ],
     ids=" ".join,
 )

@@ -33,7 +33,7 @@ from tests.server.simulator.scripted_vspc import (
     suboption,
 )
 from tests.support.loop import in_loop
-from vmw_cloudinit_metadata.cli.simulate import numbered, parse_address, simulate
+from vmw_cloudinit_metadata.cli.simulate import check_address, numbered, simulate
 from vmw_cloudinit_metadata.errors import ConfigurationError, SimulatorError
 
 # What cli/main.py does with an error, without the other commands.
@@ -304,7 +304,7 @@ def test_a_ca_file_that_is_none_is_a_configuration_error(tmp_path: Path) -> None
 )
 def test_an_address_is_a_host_and_perhaps_a_port(text: str, address: tuple[str, int]) -> None:
     context = click.Context(simulate)
-    assert parse_address(context, simulate.params[0], text) == address
+    assert check_address(context, simulate.params[0], text) == address
 
 
 @pytest.mark.parametrize(
