@@ -9,10 +9,23 @@ import logging
 from collections.abc import Callable
 
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
-from vmw_cloudinit_metadata.vspc.events import Event, Limits
+from vmw_cloudinit_metadata.vspc.events import (
+    Event,
+    Limits,
+    PacketReceived,
+    ProtocolViolated,
+    VMIdentified,
+    VMotionBegan,
+    VMotionCompleted,
+)
+from vmw_cloudinit_metadata.vspc.port import VMIdentity
 from vmw_cloudinit_metadata.vspc.vmotion import VMotionTable
+from vmw_cloudinit_wire import Packet
 
 URI = "my-metadata"
+
+REQUEST = b"!!REQUEST_METADATA#\n"
+REQUESTED = Packet("REQUEST_METADATA")
 
 # Telnet (RFC 854), and the options by number: 0 BINARY, 3 SGA, 37 AUTHENTICATION, 44 COM-PORT, 232 VMware's.
 WILL_BINARY, WONT_BINARY, DO_BINARY, DONT_BINARY = (
@@ -166,3 +179,50 @@ class Host:
         self.hears()
         self.events()
         return self
+
+
+def begins(here: Host, number: int = 1) -> None:
+    """Begin the vMotion with this number."""
+    here.says(vmotion_begin())
+    assert here.hears() == vmotion_goahead(number)
+    assert here.events() == [VMotionBegan(here.connection.port)]
+
+
+def completes(there: Host) -> None:
+    """Complete the vMotion, with nothing held."""
+    there.says(vmotion_complete())
+    assert there.hears() == b""
+    assert there.events() == [VMotionCompleted(there.connection.port)]
+
+
+def is_served(host: Host) -> bool:
+    """Tell whether a request on this connection reaches the port and an answer comes back."""
+    host.hears()
+    host.says(REQUEST)
+    if host.events() != [PacketReceived(host.connection.port, REQUESTED)]:
+        return False
+    host.connection.send_serial(b"answer\r\n")
+    return host.hears() == b"answer\r\n"
+
+
+def identified(events: list[Event]) -> VMIdentity:
+    """Return who was identified by the only event."""
+    assert [type(event) for event in events] == [VMIdentified]
+    assert isinstance(events[0], VMIdentified)
+    assert events[0].port.identity is not None
+    return events[0].port.identity
+
+
+def packets(events: list[Event]) -> list[Packet]:
+    """Return the packets of the events, which are nothing else."""
+    received = [event for event in events if isinstance(event, PacketReceived)]
+    assert len(received) == len(events), events
+    return [event.packet for event in received]
+
+
+def violation(events: list[Event]) -> str:
+    """Return the reason of the only event, a violation the connection lives on with."""
+    assert [type(event) for event in events] == [ProtocolViolated]
+    assert isinstance(events[0], ProtocolViolated)
+    assert not events[0].fatal
+    return events[0].reason

@@ -15,6 +15,8 @@ from tests.support.vspc import (
     KNOWN_SUBOPTIONS_1,
     KNOWN_SUBOPTIONS_2,
     OPENING,
+    REQUEST,
+    REQUESTED,
     VM_BIOS_UUID,
     VM_LOCATION_UUID,
     VM_VC_UUID,
@@ -26,54 +28,27 @@ from tests.support.vspc import (
     Host,
     do_proxy,
     ext,
+    identified,
+    packets,
     unknown_suboption_rcvd_1,
     unknown_suboption_rcvd_2,
+    violation,
     vm_name,
 )
 from vmw_cloudinit_metadata.vspc.connection import UUID_SECONDS
 from vmw_cloudinit_metadata.vspc.events import (
-    Event,
     Limits,
-    PacketReceived,
-    ProtocolViolated,
     ProxyRefused,
-    VMIdentified,
     VMLeft,
 )
 from vmw_cloudinit_metadata.vspc.port import VMIdentity
-from vmw_cloudinit_wire import Packet
 
 UUID = uuid.UUID("684c916c-5f6c-4c2f-aa50-dfd661a22e0d")
-REQUEST = b"!!REQUEST_METADATA#\n"
-REQUESTED = Packet("REQUEST_METADATA")
 
 
 @pytest.fixture
 def host() -> Host:
     return Host()
-
-
-def identified(events: list[Event]) -> VMIdentity:
-    """Return who was identified by the only event."""
-    assert [type(event) for event in events] == [VMIdentified]
-    assert isinstance(events[0], VMIdentified)
-    assert events[0].port.identity is not None
-    return events[0].port.identity
-
-
-def packets(events: list[Event]) -> list[Packet]:
-    """Return the packets of the events, which are nothing else."""
-    received = [event for event in events if isinstance(event, PacketReceived)]
-    assert len(received) == len(events), events
-    return [event.packet for event in received]
-
-
-def violation(events: list[Event]) -> str:
-    """Return the reason of the only event, a violation the connection lives on with."""
-    assert [type(event) for event in events] == [ProtocolViolated]
-    assert isinstance(events[0], ProtocolViolated)
-    assert not events[0].fatal
-    return events[0].reason
 
 
 # The first connect

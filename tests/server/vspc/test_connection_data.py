@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import uuid
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,8 @@ from tests.support.vspc import (
     KNOWN_SUBOPTIONS_1,
     KNOWN_SUBOPTIONS_2,
     OPENING,
+    REQUEST,
+    REQUESTED,
     UUID_TEXT,
     VM_BIOS_UUID,
     VM_VC_UUID,
@@ -28,53 +29,27 @@ from tests.support.vspc import (
     Host,
     do_proxy,
     ext,
+    identified,
+    packets,
     unknown_suboption_rcvd_2,
+    violation,
     vm_name,
 )
 from vmw_cloudinit_metadata.vspc.connection import MAX_EARLY_DATA, MAX_UNSENT_CONTROL, UUID_SECONDS
 from vmw_cloudinit_metadata.vspc.events import (
-    Event,
     Limits,
     PacketReceived,
     ProtocolViolated,
     VMIdentified,
     VMLeft,
 )
-from vmw_cloudinit_metadata.vspc.port import VMIdentity
 from vmw_cloudinit_metadata.vspc.telnet import Decoder
 from vmw_cloudinit_wire import Packet
-
-UUID = uuid.UUID("684c916c-5f6c-4c2f-aa50-dfd661a22e0d")
-REQUEST = b"!!REQUEST_METADATA#\n"
-REQUESTED = Packet("REQUEST_METADATA")
 
 
 @pytest.fixture
 def host() -> Host:
     return Host()
-
-
-def identified(events: list[Event]) -> VMIdentity:
-    """Return who was identified by the only event."""
-    assert [type(event) for event in events] == [VMIdentified]
-    assert isinstance(events[0], VMIdentified)
-    assert events[0].port.identity is not None
-    return events[0].port.identity
-
-
-def packets(events: list[Event]) -> list[Packet]:
-    """Return the packets of the events, which are nothing else."""
-    received = [event for event in events if isinstance(event, PacketReceived)]
-    assert len(received) == len(events), events
-    return [event.packet for event in received]
-
-
-def violation(events: list[Event]) -> str:
-    """Return the reason of the only event, a violation the connection lives on with."""
-    assert [type(event) for event in events] == [ProtocolViolated]
-    assert isinstance(events[0], ProtocolViolated)
-    assert not events[0].fatal
-    return events[0].reason
 
 
 # Telnet
@@ -201,6 +176,16 @@ def test_a_peer_that_reads_no_answers_is_cut_off(host: Host) -> None:
     assert len(host.hears()) <= MAX_UNSENT_CONTROL + 10
     host.leaves()
     assert host.events() == [VMLeft(host.connection.port)]
+
+
+def test_a_peer_is_cut_off_once_though_several_answers_are_too_many(host: Host) -> None:
+    almost = (MAX_UNSENT_CONTROL - len(OPENING)) // len(unknown_suboption_rcvd_2(99))
+    host.says(ext(99) * almost)
+    assert host.events() == []
+    host.says(KNOWN_SUBOPTIONS_1)
+    (event,) = host.events()
+    assert isinstance(event, ProtocolViolated)
+    assert event.fatal
 
 
 def test_a_peer_that_reads_its_answers_may_ask_for_ever(host: Host) -> None:
