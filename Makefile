@@ -1,10 +1,10 @@
-# make demo | test | check | test-all | deb | format | clean      each does the set-up it needs
+# make demo | test | check | test-all | deb | rpm | format | clean      each does the set-up it needs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-all check deb format clean
+.PHONY: help demo test test-all check deb rpm format clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,9 @@ format: $(VENV)/installed ## format and fix what ruff can
 
 deb: ## build the Debian packages into dist/, with Debian's tools and nothing from PyPI
 	packaging/build-deb
+
+rpm: ## build the rpm packages into dist/
+	packaging/build-rpm
 
 clean: ## remove what the targets above have made
 	rm -rf $(VENV) .venv-* build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
