@@ -157,10 +157,17 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # Without a width argparse asks shutil for the terminal's whenever an argument is added, which brings in bz2
+    # and lzma.
+    return argparse.RawDescriptionHelpFormatter(prog, width=80)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Ask for this VM's cloud-init metadata over a serial port, without a network.",
+        formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -170,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         help="ask, and write what was answered as a NoCloud seed",
         description=_FETCH_DESCRIPTION,
         epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
     )
     fetch.add_argument(
         "--port",

@@ -1,0 +1,285 @@
+import base64
+import contextlib
+import fcntl
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, List
+
+import pytest
+
+from tests.guest.conversation import NETWORKDATA, PAYLOADS, USERDATA, response
+from tests.guest.line import Pty
+from vmw_cloudinit_guest import __version__, cli, errors
+
+GUEST = Path(cli.__file__).parent.parent
+PATIENCE = 20
+
+
+class Guest:
+    """The command as a process of its own, while the test plays the host at the other end of the line."""
+
+    def __init__(self, line: Pty, *arguments: str) -> None:
+        self.line = line
+        self.process = subprocess.Popen(
+            [sys.executable, "-B", "-m", "vmw_cloudinit_guest", "fetch", *arguments],
+            env={**os.environ, "PYTHONPATH": str(GUEST)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        self.heard = b""
+
+    def next_request(self) -> str:
+        """Wait for a request; return the document it asks for."""
+        deadline = time.monotonic() + PATIENCE
+        while b"\n" not in self.heard:
+            ready, _, _ = select.select([self.line.host], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"no request; heard {self.heard!r}"
+            self.heard += os.read(self.line.host, 4096)
+        request, _, self.heard = self.heard.partition(b"\n")
+        found = re.fullmatch(rb"!!REQUEST_([A-Z]+)#", request)
+        assert found, request
+        return found.group(1).decode()
+
+    def say(self, data: bytes) -> None:
+        """Send at the pace at which the guest reads: a pty holds 4 KiB."""
+        while data:
+            _, ready, _ = select.select([], [self.line.host], [], PATIENCE)
+            assert ready
+            data = data[os.write(self.line.host, data[:2048]) :]
+
+    def serve(self, answer: Callable[[str], bytes]) -> None:
+        """Answer a whole fetch."""
+        for _ in PAYLOADS:
+            self.say(answer(self.next_request()))
+
+    def end(self) -> "subprocess.CompletedProcess[str]":
+        out, error = self.process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess([], self.process.returncode, out, error)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def line() -> Iterator[Pty]:
+    with contextlib.closing(Pty()) as line:
+        yield line
+
+
+@pytest.fixture
+def seed_dir(tmp_path: Path) -> Path:
+    return tmp_path / "seed"
+
+
+def good_answer(name: str) -> bytes:
+    return response(name, PAYLOADS[name])
+
+
+def test_a_seed_comes_over_a_line_that_was_cooked_and_echoing(line: Pty, seed_dir: Path) -> None:
+    before = line.settings()
+    with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
+        guest.serve(good_answer)
+        ended = guest.end()
+    assert ended.returncode == 0
+    assert re.fullmatch(r"seed for i-0042 written from pts/\d+ in \d+\.\d s\n", ended.stdout)
+    assert ended.stderr == ""
+    assert (seed_dir / "user-data").read_bytes() == USERDATA
+    assert (seed_dir / "network-config").read_bytes() == NETWORKDATA
+    assert line.settings() == before
+
+
+def test_noise_echoes_and_broken_answers_do_not_matter(line: Pty, seed_dir: Path) -> None:
+    def noisy(name: str) -> bytes:
+        return (
+            b"\r\nDebian GNU/Linux 12 web-01 ttyS1\r\n\r\nweb-01 login: !!REQUEST_%b#\r\n" % name.encode()
+            + b"!!RESPONSE_SECURITYDATA#aGk=\n\r[    1.2] usb 1-1: \xff\xfe!!\r\n"
+            + b"!!RESPONSE_%b#%%broken\n\r" % name.encode()
+            + good_answer(name)
+        )
+
+    with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
+        guest.serve(noisy)
+        assert guest.end().returncode == 0
+    assert (seed_dir / "user-data").read_bytes() == USERDATA
+
+
+def test_200_kib_of_user_data_come_whole_and_a_second_fetch_changes_nothing(
+    line: Pty, seed_dir: Path
+) -> None:
+    data = bytes(range(256)) * 800
+    written = []
+    for _ in range(2):
+        with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
+            guest.serve(lambda name: response(name, data) if name == "USERDATA" else good_answer(name))
+            ended = guest.end()
+            assert ended.returncode == 0
+        written.append((ended.stdout, {path: path.stat().st_mtime_ns for path in seed_dir.iterdir()}))
+    assert (seed_dir / "user-data").read_bytes() == data
+    assert re.match("seed for i-0042 unchanged", written[1][0])
+    assert written[0][1] == written[1][1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_and_gives_the_port_back_as_it_was(
+    line: Pty, seed_dir: Path, number: signal.Signals
+) -> None:
+    before = line.settings()
+    with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
+        guest.next_request()
+        assert line.settings() != before
+        guest.process.send_signal(number)
+        ended = guest.end()
+    assert ended.returncode == 128 + number
+    assert ended.stderr == f"vmw-cloudinit-guest: stopped by {number.name}\n"
+    assert line.settings() == before
+    fcntl.flock(line.guest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not seed_dir.exists()
+
+
+def test_two_guests_at_once_for_one_port_end_well_one_after_the_other(line: Pty, tmp_path: Path) -> None:
+    first_seed, second_seed = str(tmp_path / "first"), str(tmp_path / "second")
+    with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", first_seed)) as first:
+        assert first.next_request() == "METADATA"
+        with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", second_seed)) as second:
+            first.say(good_answer("METADATA"))
+            for name in ("NETWORKDATA", "USERDATA"):
+                assert first.next_request() == name
+                first.say(good_answer(name))
+            assert first.end().returncode == 0
+            second.serve(good_answer)
+            assert second.end().returncode == 0
+    assert os.listdir(first_seed) == os.listdir(second_seed)
+
+
+def test_the_dialogue_is_shown_on_request_and_never_its_contents(line: Pty, seed_dir: Path) -> None:
+    secret = base64.b64encode(b"hunter2").decode()
+    with contextlib.closing(Guest(line, "-v", "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
+        guest.serve(lambda name: response(name, b"hunter2") if name == "USERDATA" else good_answer(name))
+        ended = guest.end()
+    assert re.search(r"^pts/\d+ > REQUEST_METADATA$", ended.stderr, re.MULTILINE)
+    assert re.search(r"^pts/\d+ < RESPONSE_USERDATA 7 bytes$", ended.stderr, re.MULTILINE)
+    assert "hunter2" not in ended.stdout + ended.stderr
+    assert secret not in ended.stdout + ended.stderr
+
+
+def test_a_name_from_outside_cannot_break_the_line_on_the_console(line: Pty, seed_dir: Path) -> None:
+    metadata = '{"instance-id": "i\\n\\u001b[31mwéb"}'.encode()
+    with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
+        guest.serve(lambda name: response(name, metadata if name == "METADATA" else b""))
+        ended = guest.end()
+    assert ended.stdout.startswith("seed for i??[31mw\\xe9b written from")
+    assert ended.stdout.count("\n") == 1
+
+
+# What follows needs no second process.
+
+
+def test_without_a_port_every_candidate_is_asked_and_a_useless_one_left_out(
+    line: Pty, seed_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(cli, "find_ports", lambda: ["/dev/null", line.path])
+    assert cli.main(["fetch", "--seed-dir", str(seed_dir), "--timeout", "0.05"]) == 3
+    assert line.received() == b"!!REQUEST_METADATA#\n"
+    assert "nobody answers on pts/" in capsys.readouterr().err
+
+
+def test_when_nobody_answers_nothing_on_the_disk_changes(line: Pty, seed_dir: Path, capsys: Any) -> None:
+    assert cli.main(["fetch", "--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.05"]) == 3
+    assert not seed_dir.exists()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(
+        r"vmw-cloudinit-guest: no answer within 0\.05 s: nobody answers on pts/\d+; check .*\n", captured.err
+    )
+
+
+def test_a_port_in_use_until_the_deadline_is_no_answer(line: Pty, seed_dir: Path, capsys: Any) -> None:
+    fcntl.flock(line.guest, fcntl.LOCK_EX)
+    assert cli.main(["fetch", "--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.05"]) == 3
+    assert re.search(r"pts/\d+ is in use by another program", capsys.readouterr().err)
+
+
+def test_a_useless_answer_is_exit_code_4(line: Pty, seed_dir: Path) -> None:
+    arguments = ["--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "1"]
+    with contextlib.closing(Guest(line, *arguments)) as guest:
+        guest.next_request()
+        guest.say(response("METADATA", b"[]"))
+        ended = guest.end()
+    assert ended.returncode == 4
+    assert "the metadata is not a JSON object; correct the definition" in ended.stderr
+    assert not seed_dir.exists()
+
+
+def test_a_seed_that_cannot_be_written_is_exit_code_5(line: Pty, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = ["--port", line.path, "--seed-dir", str(tmp_path / "file" / "seed")]
+    with contextlib.closing(Guest(line, *arguments)) as guest:
+        guest.serve(good_answer)
+        ended = guest.end()
+    assert ended.returncode == 5
+    assert re.fullmatch(r"vmw-cloudinit-guest: cannot write the seed .*: Not a directory; .*\n", ended.stderr)
+
+
+@pytest.mark.parametrize("port", ["ttyS4711", "/dev/ttyS4711"])
+def test_no_port_is_exit_code_6(port: str, capsys: Any) -> None:
+    assert cli.main(["fetch", "--port", port]) == 6
+    assert "ttyS4711 cannot be opened: No such file or directory" in capsys.readouterr().err
+
+
+def test_no_port_found_is_exit_code_6(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def none() -> List[str]:
+        raise errors.NoPortError("no serial port to ask on: there is none")
+
+    monkeypatch.setattr(cli, "find_ports", none)
+    assert cli.main(["fetch"]) == 6
+    assert capsys.readouterr().err == "vmw-cloudinit-guest: no serial port to ask on: there is none\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["guess"],
+        ["fetch", "--timeout", "0"],
+        ["fetch", "--timeout", "-1"],
+        ["fetch", "--timeout", "nan"],
+        ["fetch", "--timeout", "inf"],
+        ["fetch", "--timeout", "soon"],
+        ["fetch", "ttyS1"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: List[str], capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: vmw-cloudinit-guest" in capsys.readouterr().err
+
+
+def test_every_error_has_its_exit_code_and_every_exit_code_is_in_the_help(capsys: Any) -> None:
+    assert set(cli.EXIT_CODES) == set(errors.GuestError.__subclasses__())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fetch", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^  (\d)  ", shown, re.MULTILINE) == [str(int(code)) for code in cli.ExitCode]
+
+
+def test_the_version_is_shown(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"vmw-cloudinit-guest {__version__}\n"
+
+
+def test_signal_handlers_are_as_before_afterwards(line: Pty) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    cli.main(["fetch", "--port", line.path, "--timeout", "0.01"])
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before

@@ -1,0 +1,60 @@
+"""The guest runs early at boot, where every import delays the boot: what it imports is a list that is held."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+GUEST = Path(__file__).parent.parent / "guest"
+
+# Beyond what python itself has loaded. Python versions differ in their private helpers (_struct, _json …), which
+# are left out; whoever adds a line here says in the commit what it costs (python -X importtime).
+BUDGET = {
+    *["vmw_cloudinit_guest", "vmw_cloudinit_wire"],
+    # The program's own: arguments, packets, tty, seed.
+    *[
+        "argparse",
+        "base64",
+        "binascii",
+        "contextlib",
+        "enum",
+        "errno",
+        "fcntl",
+        "json",
+        "math",
+        "re",
+        "select",
+    ],
+    *["serial", "signal", "termios", "typing"],
+    # What these import.
+    *[
+        "array",
+        "collections",
+        "copyreg",
+        "functools",
+        "gettext",
+        "importlib",
+        "itertools",
+        "keyword",
+        "locale",
+    ],
+    *["operator", "reprlib", "struct", "types", "warnings"],
+}
+
+SHOW = """
+import sys
+before = set(sys.modules)
+sys.path.insert(0, sys.argv.pop(1))
+from vmw_cloudinit_guest import cli
+cli.main(["fetch", "--port", "/dev/null"])  # the way of a boot, as far as it goes without a port
+print(*{name.split(".")[0] for name in set(sys.modules) - before})
+"""
+
+
+def test_the_guest_imports_no_more_than_its_budget() -> None:
+    # -S would hide pyserial; -I keeps the user's own packages and PYTHON* variables out, as the packages do.
+    command = [sys.executable, "-I", "-B", "-c", SHOW, str(GUEST)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "null is not a serial port" in shown.stderr
+    imported = {name for name in shown.stdout.split() if not name.startswith("_")}
+    assert imported - BUDGET == set()
+    assert imported >= {"vmw_cloudinit_guest", "serial", "argparse"}
