@@ -1,4 +1,4 @@
-"""The guest runs early at boot, where every import delays the boot: what it imports is a list that is held."""
+"""The guest runs early at boot, where every import costs time: what it imports is a list."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 GUEST = Path(__file__).parent.parent / "guest"
 
-# Beyond what python itself has loaded. Python versions differ in their private helpers (_struct, _json …), which
-# are left out; whoever adds a line here says in the commit what it costs (python -X importtime).
+# Beyond what python itself has loaded. Its versions differ in private helpers (_struct, _json …), which are
+# left out; whoever adds a line here says in the commit what it costs (python -X importtime).
 BUDGET = {
     *["vmw_cloudinit_guest", "vmw_cloudinit_wire"],
     # The program's own: arguments, packets, tty, seed.

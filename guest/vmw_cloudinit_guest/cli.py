@@ -158,8 +158,8 @@ def _seconds(text: str) -> float:
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    # Without a width argparse asks shutil for the terminal's whenever an argument is added, which brings in bz2
-    # and lzma.
+    # Without a width argparse asks shutil for the terminal's whenever an argument is added, and shutil brings
+    # in bz2 and lzma.
     return argparse.RawDescriptionHelpFormatter(prog, width=80)
 
 

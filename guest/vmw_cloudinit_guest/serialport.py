@@ -109,7 +109,7 @@ class SerialPort:
             self._keeper = os.open(self.path, flags)
             fcntl.flock(self._keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._settings = termios.tcgetattr(self._keeper)
-            self._serial = serial.Serial(self.path, BAUD_RATE, timeout=0, write_timeout=WRITE_SECONDS)
+            self._serial = _open_raw(self.path)
         except (OSError, termios.error) as error:
             self.close()
             raise _port_error(error) from None
@@ -160,6 +160,14 @@ class SerialPort:
                 termios.tcflush(self._keeper, termios.TCIOFLUSH)
                 termios.tcsetattr(self._keeper, termios.TCSANOW, self._settings)
         self._keeper = self._settings = self._serial = None
+
+
+def _open_raw(path: str) -> serial.Serial:
+    # With dsrdtr and rtscts pyserial leaves the modem lines alone while opening. A pty has none, which EL 8's
+    # pyserial takes for an error. dsrdtr means nothing else on POSIX; flow control is off before any byte.
+    port = serial.Serial(path, BAUD_RATE, timeout=0, write_timeout=WRITE_SECONDS, dsrdtr=True, rtscts=True)
+    port.rtscts = False
+    return port
 
 
 def _port_error(error: Exception) -> PortError:

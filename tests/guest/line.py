@@ -1,9 +1,20 @@
-"""A serial line of the kernel's own making, for the tests that need a real tty."""
+"""A serial line of the kernel's own making with the guest at its end, for the tests that need a real tty."""
 
 import os
+import re
 import select
+import subprocess
+import sys
 import termios
-from typing import Any, List
+import time
+from pathlib import Path
+from typing import Any, Callable, List
+
+import vmw_cloudinit_guest
+from tests.guest.conversation import PAYLOADS
+
+GUEST = Path(vmw_cloudinit_guest.__file__).parent.parent
+PATIENCE = 20
 
 
 class Pty:
@@ -29,3 +40,51 @@ class Pty:
         for descriptor in (self.host, self.guest):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+class Guest:
+    """The command as a process of its own, while the test plays the host at the other end of the line."""
+
+    def __init__(self, line: Pty, *arguments: str, python: str = sys.executable, path: str = "") -> None:
+        self.line = line
+        self.process = subprocess.Popen(
+            [python, "-B", "-m", "vmw_cloudinit_guest", "fetch", *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(GUEST), path])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        self.heard = b""
+
+    def next_request(self) -> str:
+        """Wait for a request; return the document it asks for."""
+        deadline = time.monotonic() + PATIENCE
+        while b"\n" not in self.heard:
+            ready, _, _ = select.select([self.line.host], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"no request; heard {self.heard!r}"
+            self.heard += os.read(self.line.host, 4096)
+        request, _, self.heard = self.heard.partition(b"\n")
+        found = re.fullmatch(rb"!!REQUEST_([A-Z]+)#", request)
+        assert found, request
+        return found.group(1).decode()
+
+    def say(self, data: bytes) -> None:
+        """Send at the pace at which the guest reads: a pty holds 4 KiB."""
+        while data:
+            _, ready, _ = select.select([], [self.line.host], [], PATIENCE)
+            assert ready
+            data = data[os.write(self.line.host, data[:2048]) :]
+
+    def serve(self, answer: Callable[[str], bytes]) -> None:
+        """Answer a whole fetch."""
+        for _ in PAYLOADS:
+            self.say(answer(self.next_request()))
+
+    def end(self) -> "subprocess.CompletedProcess[str]":
+        out, error = self.process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess([], self.process.returncode, out, error)
+
+    def close(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.communicate()

@@ -3,69 +3,15 @@ import contextlib
 import fcntl
 import os
 import re
-import select
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Iterator, List
 
 import pytest
 
 from tests.guest.conversation import NETWORKDATA, PAYLOADS, USERDATA, response
-from tests.guest.line import Pty
+from tests.guest.line import Guest, Pty
 from vmw_cloudinit_guest import __version__, cli, errors
-
-GUEST = Path(cli.__file__).parent.parent
-PATIENCE = 20
-
-
-class Guest:
-    """The command as a process of its own, while the test plays the host at the other end of the line."""
-
-    def __init__(self, line: Pty, *arguments: str) -> None:
-        self.line = line
-        self.process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "vmw_cloudinit_guest", "fetch", *arguments],
-            env={**os.environ, "PYTHONPATH": str(GUEST)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-        )
-        self.heard = b""
-
-    def next_request(self) -> str:
-        """Wait for a request; return the document it asks for."""
-        deadline = time.monotonic() + PATIENCE
-        while b"\n" not in self.heard:
-            ready, _, _ = select.select([self.line.host], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"no request; heard {self.heard!r}"
-            self.heard += os.read(self.line.host, 4096)
-        request, _, self.heard = self.heard.partition(b"\n")
-        found = re.fullmatch(rb"!!REQUEST_([A-Z]+)#", request)
-        assert found, request
-        return found.group(1).decode()
-
-    def say(self, data: bytes) -> None:
-        """Send at the pace at which the guest reads: a pty holds 4 KiB."""
-        while data:
-            _, ready, _ = select.select([], [self.line.host], [], PATIENCE)
-            assert ready
-            data = data[os.write(self.line.host, data[:2048]) :]
-
-    def serve(self, answer: Callable[[str], bytes]) -> None:
-        """Answer a whole fetch."""
-        for _ in PAYLOADS:
-            self.say(answer(self.next_request()))
-
-    def end(self) -> "subprocess.CompletedProcess[str]":
-        out, error = self.process.communicate(timeout=PATIENCE)
-        return subprocess.CompletedProcess([], self.process.returncode, out, error)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture
