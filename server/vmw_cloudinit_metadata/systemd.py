@@ -9,12 +9,13 @@ import time
 def notify(*assignments: str) -> None:
     """Send assignments such as ``READY=1``; a supervisor that does not listen is no reason to fail."""
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if address[:1] not in ("/", "@"):
+    if address.startswith("@"):
+        address = "\0" + address[1:]  # an abstract address
+    elif not address.startswith("/"):
         return
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as notify_socket:
-        # "@" stands for the NUL of an abstract address.
-        notify_socket.sendto("\n".join(assignments).encode(), address.replace("@", "\0", 1))
+        notify_socket.sendto("\n".join(assignments).encode(), address)
 
 
 def notify_reloading() -> None:
@@ -27,4 +28,4 @@ def watchdog_seconds() -> float | None:
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     microseconds = os.environ.get("WATCHDOG_USEC", "")
-    return int(microseconds) / 2e6 if microseconds.isdigit() and int(microseconds) else None
+    return int(microseconds) / 2e6 if microseconds.isdecimal() and int(microseconds) else None
