@@ -6,7 +6,7 @@ Payloads, tokens and keys are never handed to a logger, at any level.
 import logging
 import time
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -48,11 +48,11 @@ class ConnectionLog(logging.LoggerAdapter[logging.Logger]):
         self.peer = peer
         self.vm = ""
 
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Return the message with its subject in front."""
-        # A "%" in a VM's name is not a format.
-        subject = f"{self.peer} {printable(self.vm)}".rstrip().replace("%", "%%")
-        return f"{subject}: {msg}", kwargs
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log the message with its subject in front, which is no part of the format: a name may hold "%"."""
+        if self.isEnabledFor(level):
+            subject = f"{self.peer} {printable(self.vm)}".rstrip()
+            self.logger.log(level, f"%s: {msg}", subject, *args, **kwargs)
 
 
 class Throttle:
