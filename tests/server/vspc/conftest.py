@@ -1,11 +1,19 @@
-"""Hosts of one proxy: ``here`` a VM lives first, ``there`` it may go."""
+"""For the core: ``here`` a VM lives first, ``there`` it may go, hosts of one proxy. For the shell: ``run``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
+from tests.support import peer
 from tests.support.vspc import Clock, Host, vmotion_table
 from vmw_cloudinit_metadata.vspc.vmotion import VMotionTable
+
+
+@pytest.fixture(params=list(peer.LOOPS))
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Run a test's coroutine, once on each event loop there is."""
+    return lambda test: peer.run(request.param, test)
 
 
 @pytest.fixture
