@@ -24,7 +24,8 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     def __init__(self, server: "VSPCServer") -> None:
         self._server = server
         self._writable = True
-        self._closing = False
+        self._open = False  # admitted, and the peer's stream has not ended
+        self._closing = False  # close when all is sent
         self._timer: asyncio.TimerHandle | None = None
         self._uuid_timer: asyncio.TimerHandle | None = None
         self.address = ""
@@ -46,6 +47,7 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self.logger.debug("connected")
         self.transport.set_write_buffer_limits(high=SEND_BUFFER)
         self.core = self._server.new_connection(self.logger)
+        self._open = True
         self._timer = self._server.loop.call_later(self._server.options.identify_seconds, self._time_is_up)
         self.flush()
 
@@ -55,6 +57,10 @@ class VSPCProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was received."""
+        if nbytes == len(self._server.receive_buffer):
+            # There is more: let the others have their turn first. uvloop would read 32 times in a row.
+            self.transport.pause_reading()
+            self._server.loop.call_soon(self._read_on)
         if self._closing:
             return
         self.core.receive_data(bytes(self._server.receive_buffer[:nbytes]))
@@ -63,15 +69,13 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self.flush()
 
     def eof_received(self) -> None:
-        """Take the peer's end of the stream; the transport closes itself."""
+        """Take the peer's end of the stream: nobody is left to read what is unsent."""
         self._end_of_stream()
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection, for whatever reason."""
         self._end_of_stream()
-        for timer in (self._timer, self._uuid_timer):
-            if timer is not None:
-                timer.cancel()
         self._server.dismiss(self)
 
     def pause_writing(self) -> None:
@@ -82,6 +86,10 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         """Go on: the peer has taken what there was."""
         self._writable = True
         self.flush()
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     # What the server calls
 
@@ -101,8 +109,11 @@ class VSPCProtocol(asyncio.BufferedProtocol):
             self._server.output_sent(self.core.port)
 
     def close_when_sent(self) -> None:
-        """Take nothing more, and close when all is sent."""
+        """Take nothing more, and close when all is sent; a peer that does not read it has its time, too."""
         self._closing = True
+        if self._timer is None:
+            seconds = self._server.options.identify_seconds
+            self._timer = self._server.loop.call_later(seconds, self.transport.abort)
         self.flush()
 
     def identified(self) -> None:
@@ -118,9 +129,14 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     # Ends and timers
 
     def _end_of_stream(self) -> None:
-        if hasattr(self, "core"):  # else it was never admitted
-            self.core.receive_eof()
-            self._server.handle_events(self)
+        if not self._open:
+            return
+        self._open = False
+        for timer in (self._timer, self._uuid_timer):
+            if timer is not None:
+                timer.cancel()
+        self.core.receive_eof()
+        self._server.handle_events(self)
 
     def _time_is_up(self) -> None:
         if self.core.awaits_vmotion:
@@ -139,5 +155,6 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     def _deadline_came(self) -> None:
         self._uuid_timer = None
         self.core.check_deadline()
+        self._watch_deadline()  # again: a timer of uvloop may come up to a millisecond early
         self._server.handle_events(self)
         self.flush()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import importlib
 import logging
 import resource
@@ -18,23 +17,24 @@ from vmw_cloudinit_metadata.errors import ListenError
 from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, address_text, describe
 from vmw_cloudinit_metadata.vspc import events
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
+from vmw_cloudinit_metadata.vspc.listening import BACKLOG, listening_sockets
 from vmw_cloudinit_metadata.vspc.port import Port
-from vmw_cloudinit_metadata.vspc.protocol import SEND_BUFFER, VSPCProtocol
+from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
 from vmw_cloudinit_metadata.vspc.session import Session
 from vmw_cloudinit_metadata.vspc.vmotion import VMOTION_SECONDS, VMotionTable
 from vmw_cloudinit_metadata.vspc.workers import Workers
 
 DEFAULT_PORT = 13370
 
-# One read: large enough that a flood costs few turns of the loop, small enough that each turn is short
-# (20 ms for the worst there is, nothing but telnet negotiations).
-RECEIVE_BUFFER = 64 * 1024
-
-# After a restart all VMs of a site reconnect at once; the kernel caps this at net.core.somaxconn.
-BACKLOG = 4096
+# One read. No VM sends more than a few hundred bytes at a time; who sends more waits for its next turn of the
+# loop, and nobody else does for long (25 ms for the worst there is, nothing but telnet negotiations).
+RECEIVE_BUFFER = 16 * 1024
 
 # Descriptors that are not connections: listeners, logs, the definitions that are being read.
 RESERVED_DESCRIPTORS = 64
+
+# The loop's timers may come a little before their time; a vMotion is over only after its own.
+TIMER_SLACK = 0.01
 
 # Calls of a thread-safe driver at once: enough to hide a slow disk, few enough for a small host.
 DRIVER_THREADS = 8
@@ -70,8 +70,9 @@ class VSPCServer:
         self.options = options or ServerOptions()
         self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.loop: asyncio.AbstractEventLoop
-        self._running = False
-        self._max_connections = self.options.max_connections or _descriptors() - RESERVED_DESCRIPTORS
+        self._running = False  # connections are taken
+        self._told_to_stop = False
+        self._max_connections = self.options.max_connections or max(1, _descriptors() - RESERVED_DESCRIPTORS)
         self._listeners: list[asyncio.Server] = []
         self._protocols: set[VSPCProtocol] = set()
         self._by_address: Counter[str] = Counter()
@@ -79,9 +80,9 @@ class VSPCServer:
         self._refusals = Throttle(10.0)
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
         self._vmotions: VMotionTable
-        self._stopping: asyncio.Event
-        self._empty: asyncio.Event
-        self._reload: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._told_to_reload = asyncio.Event()
+        self._empty = asyncio.Event()  # the last connection has ended
 
     # Starting and stopping
 
@@ -95,7 +96,8 @@ class VSPCServer:
             runner.run(self._serve())
 
     def stop(self) -> None:
-        """End ``start``; may be called from any thread."""
+        """End ``start``, even one that has not got far yet; may be called from any thread."""
+        self._told_to_stop = True
         if self._running:
             with contextlib.suppress(RuntimeError):  # the loop has just ended
                 self.loop.call_soon_threadsafe(self._stopping.set)
@@ -108,28 +110,28 @@ class VSPCServer:
         """
         self.loop = asyncio.get_running_loop()
         self._vmotions = VMotionTable(self.loop.time, self._max_connections)
-        self._stopping = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._running = True
         sockets: list[socket.socket] = []
         try:
             for host, port in self.options.listen:
-                sockets += _listening_sockets(host, port)
+                sockets += listening_sockets(host, port)
         except ListenError:
             for one in sockets:
                 one.close()
             raise
+        self._running = True
         addresses = [one.getsockname()[:2] for one in sockets]
         for one in sockets:
-            self._listeners.append(
-                await self.loop.create_server(lambda: VSPCProtocol(self), sock=one, backlog=4096)
-            )
+            listener = await self.loop.create_server(lambda: VSPCProtocol(self), sock=one, backlog=BACKLOG)
+            self._listeners.append(listener)
         for host, port in addresses:
             _logger.info("listening on %s", address_text(host, port))
         return addresses
 
     async def close(self) -> None:
         """Stop: answer what was asked, send what is queued, for ``stop_seconds`` at most; then close all."""
+        if not self._running:
+            return
+        self._running = False
         deadline = self.loop.time() + self.options.stop_seconds
         for listener in self._listeners:
             listener.close()
@@ -143,28 +145,37 @@ class VSPCServer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(end):
                         await self._empty.wait()
-            for protocol in self._protocols:
+            for protocol in list(self._protocols):
                 protocol.transport.abort()
         for session in list(self._sessions.values()):
             session.close()
         self._sessions.clear()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout_at(deadline + 1):
                 await self._workers.run(self.driver.close)
+        except TimeoutError:
+            _logger.warning("the driver was not closed: it is still busy")
+        except Exception as error:
+            _logger.error("the driver could not close: %s", describe(error))
         self._workers.close()
 
     async def _serve(self) -> None:
-        await self.listen()
-        with contextlib.suppress(ValueError):  # not in the main thread: who started us calls stop()
+        loop = asyncio.get_running_loop()
+        # Before anyone can see that we listen. Not in the main thread: who started us there calls stop().
+        with contextlib.suppress(ValueError, RuntimeError):
             for number in (signal.SIGTERM, signal.SIGINT):
-                self.loop.add_signal_handler(number, self._stopping.set)
-            self.loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+                loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(signal.SIGHUP, self._told_to_reload.set)
+        await self.listen()
+        if self._told_to_stop:
+            self._stopping.set()
         systemd.notify("READY=1")
-        watchdog = self.loop.create_task(self._feed_watchdog())
+        background = [loop.create_task(each) for each in (self._feed_watchdog(), self._reload())]
         try:
             await self._stopping.wait()
         finally:
-            watchdog.cancel()
+            for task in background:
+                task.cancel()
             systemd.notify("STOPPING=1")
             _logger.info("stopping")
             await self.close()
@@ -176,18 +187,16 @@ class VSPCServer:
             systemd.notify("WATCHDOG=1")
             await asyncio.sleep(seconds)
 
-    def _begin_reload(self) -> None:
-        if self._reload is None or self._reload.done():
-            self._reload = self.loop.create_task(self._reload_driver())
-
-    async def _reload_driver(self) -> None:
-        systemd.notify_reloading()
-        try:
-            await self._workers.run(self.driver.reload)
-            _logger.info("reloaded")
-        except Exception as error:
-            _logger.error("the driver could not reload: %s", describe(error))
-        systemd.notify("READY=1")
+    async def _reload(self) -> None:
+        while await self._told_to_reload.wait():
+            self._told_to_reload.clear()
+            systemd.notify_reloading()
+            try:
+                await self._workers.run(self.driver.reload)
+                _logger.info("reloaded")
+            except Exception as error:
+                _logger.error("the driver could not reload: %s", describe(error))
+            systemd.notify("READY=1")
 
     # What connections ask of the server
 
@@ -196,7 +205,9 @@ class VSPCServer:
         return VSPCConnection(self.uri, self._vmotions, self.loop.time, self.options.limits, logger)
 
     def admit(self, protocol: VSPCProtocol) -> bool:
-        """Count a connection in, or refuse it: a limit is reached."""
+        """Count a connection in, or refuse it: a limit is reached, or the server is stopping."""
+        if not self._running:
+            return False
         per_address = self.options.max_connections_per_address
         if len(self._protocols) >= self._max_connections:
             reason = f"{self._max_connections} connections are open, which is the limit"
@@ -239,7 +250,7 @@ class VSPCServer:
                     self._end_session(port, "disconnected")
                 case events.VMotionBegan():
                     protocol.logger.info("vMotion began")
-                    self.loop.call_later(VMOTION_SECONDS, self._expire_vmotions)
+                    self.loop.call_later(VMOTION_SECONDS + TIMER_SLACK, self._expire_vmotions)
                 case events.VMotionCompleted(port):
                     self._move_session(protocol, port)
                 case events.VMotionAborted():
@@ -291,36 +302,6 @@ class VSPCServer:
                 self._end_session(
                     vmotion.port, f"lost: its vMotion was not completed in {VMOTION_SECONDS:g} s"
                 )
-
-
-def _listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """Return a bound socket for each address the host has; "" is every address, IPv4 and IPv6."""
-    try:
-        infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    sockets = []
-    for family, kind, number, _, address in infos:
-        try:
-            one = socket.socket(family, kind, number)
-        except OSError as error:
-            if error.errno == errno.EAFNOSUPPORT and not host:
-                continue  # a host without IPv6 has every address all the same
-            raise ListenError(f"cannot listen on {address[0]}:{port}: {error.strerror}") from None
-        sockets.append(one)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit these two. ESXi hosts vanish without a FIN.
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if family == socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            one.bind(address)
-        except OSError as error:
-            for each in sockets:
-                each.close()
-            raise ListenError(f"cannot listen on {address[0]} port {port}: {error.strerror}") from None
-    return sockets
 
 
 def _descriptors() -> int:

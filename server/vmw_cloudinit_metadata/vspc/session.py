@@ -9,13 +9,16 @@ from collections import deque
 from typing import Any, Protocol
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
-from vmw_cloudinit_metadata.log import ConnectionLog, describe
+from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, describe
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.workers import Workers
 from vmw_cloudinit_wire import Packet
 
 # A guest asks for one document at a time; more than a few packets in line are noise or malice.
 MAX_WAITING_PACKETS = 32
+
+# A guest may ask as fast as it likes; the log takes a line of each kind only this often.
+LOG_SECONDS = 10.0
 
 
 class Carrier(Protocol):
@@ -50,6 +53,7 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._room: asyncio.Event | None = None
         self._sent = 0
+        self._boots, self._failures = Throttle(LOG_SECONDS), Throttle(LOG_SECONDS)
         self.client = driver.new_client(port.identity.name, SerialWriter(self))
         self.client.vm_vc_uuid = port.identity.vc_uuid
         self.client.vm_bios_uuid = port.identity.bios_uuid
@@ -79,7 +83,7 @@ class Session:
 
     async def room(self) -> None:
         """Wait until no more than the limit is unsent."""
-        if self.port.unsent > self._max_unsent:
+        while self.port.unsent > self._max_unsent:
             self._room = self._room or asyncio.Event()
             self._room.clear()
             await self._room.wait()
@@ -104,22 +108,23 @@ class Session:
             self._task = None
 
     async def _answer(self, packet: Packet) -> None:
-        began, sent = asyncio.get_running_loop().time(), self._sent
+        clock = asyncio.get_running_loop().time
+        began, sent = clock(), self._sent
         try:
             # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
             await self.client.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
         except Exception as error:
             # A driver's own client may raise anything, and its message may quote a secret.
-            reason = describe(error)
-            self.carrier.logger.error("%s not answered: the driver's client raised %s", packet.code, reason)
+            reason = f"the driver's client raised {describe(error)}"
+            if self._failures.count():
+                self.carrier.logger.error("%s not answered: %s", packet.code, reason)
             return
         # Every boot asks for its metadata first; the rest of the dialogue is for those who look closely.
-        level = logging.INFO if packet.code == "REQUEST_METADATA" else logging.DEBUG
-        seconds = asyncio.get_running_loop().time() - began
+        boots = packet.code == "REQUEST_METADATA" and self._boots.count()
+        level = logging.INFO if boots else logging.DEBUG
         if self._sent > sent:
-            self.carrier.logger.log(
-                level, "%s answered in %.3f s, %d bytes", packet.code, seconds, self._sent - sent
-            )
+            report = "%s answered in %.3f s, %d bytes", packet.code, clock() - began, self._sent - sent
+            self.carrier.logger.log(level, *report)
         else:
             self.carrier.logger.log(level, "%s not answered", packet.code)
 

@@ -75,7 +75,7 @@ def test_a_second_server_on_the_same_port_is_one_line_and_exit_code_1(tmp_path: 
         second = command.server(*run_arguments(tmp_path, f"127.0.0.1:{port}"))
     assert second.returncode == 1
     assert second.stderr == (
-        f"vmw-cloudinit-metadata: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+        f"vmw-cloudinit-metadata: cannot listen on 127.0.0.1:{port}: Address already in use\n"
     )
 
 
