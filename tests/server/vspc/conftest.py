@@ -1,4 +1,4 @@
-"""For the core: ``here`` a VM lives first, ``there`` it may go, hosts of one proxy. For the shell: ``run``."""
+"""For the core: hosts of one proxy, a VM lives ``here`` and may go ``there``. For the shell: ``run``."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
