@@ -27,8 +27,8 @@ from vmw_cloudinit_metadata.vspc.workers import Workers
 DEFAULT_PORT = 13370
 
 # One read. No VM sends more than a few hundred bytes at a time; who sends more waits for its next turn of the
-# loop, and nobody else does for long (25 ms for the worst there is, nothing but telnet negotiations).
-RECEIVE_BUFFER = 16 * 1024
+# loop, and nobody else does for long (6 ms for the worst there is, nothing but telnet negotiations).
+RECEIVE_BUFFER = 4 * 1024
 
 # Descriptors that are not connections: listeners, logs, the definitions that are being read.
 RESERVED_DESCRIPTORS = 64

@@ -28,9 +28,11 @@ class Gate:
         self.begun = threading.Event()
         self.opened = threading.Event()
         self.calls = 0
+        self.thread = threading.current_thread()
 
     def __call__(self) -> str:
         self.calls += 1
+        self.thread = threading.current_thread()
         self.begun.set()
         self.opened.wait(peer.PATIENCE)
         return threading.current_thread().name
@@ -183,7 +185,6 @@ def test_a_call_that_outlives_the_loop_ends_without_a_word(loop: str) -> None:
         workers.close()
 
     peer.run(loop, test())
-    (thread,) = [each for each in threading.enumerate() if each.name.startswith("driver-")]
     gate.opened.set()
-    thread.join(peer.PATIENCE)
-    assert not thread.is_alive()
+    gate.thread.join(peer.PATIENCE)
+    assert not gate.thread.is_alive()
