@@ -42,8 +42,8 @@ from vmw_cloudinit_wire import PacketError, decode
 # and the tail of its boot messages.
 MAX_EARLY_DATA = 16 * 1024
 
-# Commands can ask for five times as much in answers, and one read is a few KiB; a peer that asks for more than
-# this and reads none of it means harm.
+# Commands can ask for five times as much in answers, and one read is a few KiB; a peer that asks for more
+# than this and reads none of it means harm.
 MAX_UNSENT_CONTROL = 512 * 1024
 
 # A UUID that is not answered by then counts as absent.
