@@ -1,10 +1,12 @@
 """The errors the guest raises on purpose; anything else is a bug.
 
     GuestError
+    ├── ConfigError           a mistake in a configuration file            exit 2
     ├── NoPortError           no serial port that could be asked           exit 6
     ├── NoAnswerError         nobody answered in time, or no longer        exit 3
     ├── UnusableAnswerError   what was answered cannot become a seed       exit 4
-    └── SeedError             the seed cannot be written                   exit 5
+    ├── SeedError             the seed cannot be read or written           exit 5
+    └── ActivationError       it cannot be enabled or disabled             exit 5
 
 Each carries a sentence for the console: what happened, and what to do about it. ``cli.py`` turns them into
 exit codes, in one place.
@@ -12,7 +14,11 @@ exit codes, in one place.
 
 
 class GuestError(Exception):
-    """A reason why there is no new seed; the text is for the console and free of secrets."""
+    """A reason why it has not been done; the text is for the console and free of secrets."""
+
+
+class ConfigError(GuestError):
+    """A configuration file that somebody has named has a mistake in it, or is not there."""
 
 
 class NoPortError(GuestError):
@@ -28,4 +34,8 @@ class UnusableAnswerError(GuestError):
 
 
 class SeedError(GuestError):
-    """The seed directory cannot be written."""
+    """The seed directory, or the state beside it, cannot be read or written."""
+
+
+class ActivationError(GuestError):
+    """What makes cloud-init take the seed cannot be put in place or removed."""

@@ -1,13 +1,18 @@
 """The seed directory that cloud-init's NoCloud reads, written so that a kill or a power cut never harms it.
 
 All new files are first written beside the old ones, then renamed into place, meta-data last: until then
-cloud-init sees the old instance-id, and acts on nothing new. meta-data is never removed: without it the
-next boot would be that of a new instance, with new host keys and without its network.
+cloud-init sees the old instance-id, and acts on nothing new. meta-data is removed only from a seed that is
+another machine's: without it the next boot is that of a new instance, with new host keys and without its
+network.
+
+Beside the directory lies the state, which binds the seed to the machine (``binding.py``). It is written
+before the seed and deleted after it: whatever the moment, a seed of ours is a bound one.
 """
 
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import stat
 from typing import Dict, Iterator, Optional
@@ -15,8 +20,8 @@ from typing import Dict, Iterator, Optional
 from vmw_cloudinit_guest.documents import Documents
 from vmw_cloudinit_guest.errors import SeedError
 
-# Where every release of cloud-init looks without being told.
-DEFAULT_DIRECTORY = "/var/lib/cloud/seed/nocloud"
+# In the order of writing; meta-data is what makes a seed of them.
+_NAMES = ("user-data", "vendor-data", "network-config", "meta-data")
 
 # User-data is a secret.
 DIRECTORY_MODE = 0o700
@@ -33,10 +38,10 @@ _ADVICE = {
 }
 
 
-def write(directory: str, documents: Documents) -> bool:
-    """Make the directory hold these documents and no others; return whether any file had to change.
+def write(directory: str, documents: Documents, state: bytes) -> bool:
+    """Make the directory hold these documents and no others, and the state file beside it these bytes.
 
-    A file that holds the same bytes already is not touched.
+    Returns whether any document had to change. One that holds the same bytes already is not touched.
 
     Raises:
         SeedError: something cannot be written; cloud-init still sees the old instance.
@@ -48,21 +53,89 @@ def write(directory: str, documents: Documents) -> bool:
         "network-config": documents.network_config,
         "meta-data": documents.meta_data,
     }
-    try:
+    with _errors_told("write", directory):
         _make_directory(directory)
-        with _opened(directory) as descriptor:
-            # Another guest may have been answered on another port.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _locked(directory) as descriptor:
+            _write_state(directory, state)
             return _update(directory, descriptor, contents)
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "name another directory with --seed-dir")
-        raise SeedError(f"cannot write the seed {directory}: {error.strerror or error}; {advice}") from None
+
+
+def delete(directory: str) -> bool:
+    """Delete the seed, then the state; return whether there was any of both.
+
+    meta-data goes first, since without it there is no seed for cloud-init; the state last, so that a deletion
+    that was broken off is known for one, and done again.
+
+    Raises:
+        SeedError: something cannot be deleted.
+    """
+    deleted = False
+    with _errors_told("delete", directory):
+        if os.path.isdir(directory):
+            with _locked(directory) as descriptor:
+                for name in reversed(_NAMES):
+                    deleted |= _remove(os.path.join(directory, name))
+                    if deleted and name == "meta-data":
+                        os.fsync(descriptor)
+                    _remove(_beside(directory, name))
+                os.fsync(descriptor)
+        parent, name = os.path.split(state_path(directory))
+        _remove(_beside(parent, name))
+        if _remove(os.path.join(parent, name)):
+            deleted = True
+            with _opened(parent) as descriptor:
+                os.fsync(descriptor)
+    return deleted
+
+
+def instance_id(directory: str) -> Optional[str]:
+    """Return the instance-id of the seed that is there; None without a seed, empty if it cannot be told.
+
+    Raises:
+        SeedError: it cannot be read.
+    """
+    with _errors_told("read", directory):
+        content = _read(os.path.join(directory, "meta-data"))
+    if content is None:
+        return None
+    try:
+        return str(json.loads(content.decode())["instance-id"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""  # written by hand, in YAML
+
+
+def state(directory: str) -> Optional[bytes]:
+    """Return the content of the state file, None if there is none.
+
+    Raises:
+        SeedError: it cannot be read.
+    """
+    with _errors_told("read", directory):
+        return _read(state_path(directory))
+
+
+def state_path(directory: str) -> str:
+    """Return where the state is that belongs to a seed directory."""
+    return os.path.abspath(directory) + ".state"
+
+
+def _write_state(directory: str, content: bytes) -> None:
+    parent, name = os.path.split(state_path(directory))
+    _remove(_beside(parent, name))  # left by a run that was killed
+    try:
+        _write_beside(parent, name, content)
+        _put_in_place(parent, name, content)
+    finally:
+        _remove(_beside(parent, name))
+    with _opened(parent) as descriptor:
+        os.fsync(descriptor)
 
 
 def _update(directory: str, descriptor: int, contents: Dict[str, Optional[bytes]]) -> bool:
     """Replace what differs; ``contents`` in the order of writing, None for a file that is to be absent."""
     for name in contents:
         _remove(_beside(directory, name))  # left by a run that was killed
+        _protect(os.path.join(directory, name))
     changed = [name for name in contents if _read(os.path.join(directory, name)) != contents[name]]
     try:
         for name in changed:
@@ -84,14 +157,19 @@ def _beside(directory: str, name: str) -> str:
 
 
 def _read(path: str) -> Optional[bytes]:
-    """Return the file's bytes, None if it is absent; put its mode right on the way."""
+    """Return the file's bytes, None if it is absent."""
     try:
         with open(path, "rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) != FILE_MODE:
-                os.fchmod(file.fileno(), FILE_MODE)
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _protect(path: str) -> None:
+    """Put the mode of a file that exists right."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_IMODE(os.stat(path).st_mode) != FILE_MODE:
+            os.chmod(path, FILE_MODE)
 
 
 def _write_beside(directory: str, name: str, content: Optional[bytes]) -> None:
@@ -112,9 +190,13 @@ def _put_in_place(directory: str, name: str, content: Optional[bytes]) -> None:
         os.replace(_beside(directory, name), path)
 
 
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+def _remove(path: str) -> bool:
+    """Delete a file; return whether there was one."""
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _make_directory(directory: str) -> None:
@@ -136,6 +218,26 @@ def _make_missing(directory: str, mode: int) -> None:
         os.chmod(directory, mode)  # whatever the umask is
     with _opened(parent) as descriptor:
         os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _errors_told(action: str, directory: str) -> Iterator[None]:
+    """Turn what the system refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "name another directory with --seed-dir")
+        raise SeedError(
+            f"cannot {action} the seed {directory}: {error.strerror or error}; {advice}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[int]:
+    """Give a descriptor of the directory, and keep other guests out, who were answered on other ports."""
+    with _opened(directory) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import pytest
 
 from tests.guest.conversation import NETWORKDATA, PAYLOADS, USERDATA, response
 from tests.guest.line import Guest, Pty
-from vmw_cloudinit_guest import __version__, cli, errors
+from tests.guest.machine import Machine
+from vmw_cloudinit_guest import __version__, cli, errors, fetch, paths
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_a_name_from_outside_cannot_break_the_line_on_the_console(line: Pty, see
 def test_without_a_port_every_candidate_is_asked_and_a_useless_one_left_out(
     line: Pty, seed_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(cli, "find_ports", lambda: ["/dev/null", line.path])
+    monkeypatch.setattr(fetch, "find_ports", lambda: ["/dev/null", line.path])
     assert cli.main(["fetch", "--seed-dir", str(seed_dir), "--timeout", "0.05"]) == 3
     assert line.received() == b"!!REQUEST_METADATA#\n"
     assert "nobody answers on pts/" in capsys.readouterr().err
@@ -175,18 +176,21 @@ def test_a_seed_that_cannot_be_written_is_exit_code_5(line: Pty, tmp_path: Path)
 
 
 @pytest.mark.parametrize("port", ["ttyS4711", "/dev/ttyS4711"])
-def test_no_port_is_exit_code_6(port: str, capsys: Any) -> None:
-    assert cli.main(["fetch", "--port", port]) == 6
+def test_no_port_is_exit_code_6(port: str, seed_dir: Path, capsys: Any) -> None:
+    assert cli.main(["fetch", "--port", port, "--seed-dir", str(seed_dir)]) == 6
     assert "ttyS4711 cannot be opened: No such file or directory" in capsys.readouterr().err
 
 
-def test_no_port_found_is_exit_code_6(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_no_port_found_is_exit_code_6(seed_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     def none() -> List[str]:
         raise errors.NoPortError("no serial port to ask on: there is none")
 
-    monkeypatch.setattr(cli, "find_ports", none)
-    assert cli.main(["fetch"]) == 6
-    assert capsys.readouterr().err == "vmw-cloudinit-guest: no serial port to ask on: there is none\n"
+    monkeypatch.setattr(fetch, "find_ports", none)
+    assert cli.main(["fetch", "--seed-dir", str(seed_dir)]) == 6
+    assert capsys.readouterr().err == (
+        "vmw-cloudinit-guest: no serial port to ask on: there is none; "
+        "without a seed, cloud-init goes on without a datasource\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,6 +204,8 @@ def test_no_port_found_is_exit_code_6(monkeypatch: pytest.MonkeyPatch, capsys: A
         ["fetch", "--timeout", "inf"],
         ["fetch", "--timeout", "soon"],
         ["fetch", "ttyS1"],
+        ["enable", "now"],
+        ["status", "--format", "yaml"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: List[str], capsys: Any) -> None:
@@ -215,7 +221,8 @@ def test_every_error_has_its_exit_code_and_every_exit_code_is_in_the_help(capsys
         cli.main(["fetch", "--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert re.findall(r"^  (\d)  ", shown, re.MULTILINE) == [str(int(code)) for code in cli.ExitCode]
+    of_fetch = [code for code in cli.ExitCode if code != cli.ExitCode.NOT_READY]
+    assert re.findall(r"^  (\d)  ", shown, re.MULTILINE) == [str(int(code)) for code in of_fetch]
 
 
 def test_the_version_is_shown(capsys: Any) -> None:
@@ -225,7 +232,65 @@ def test_the_version_is_shown(capsys: Any) -> None:
     assert capsys.readouterr().out == f"vmw-cloudinit-guest {__version__}\n"
 
 
-def test_signal_handlers_are_as_before_afterwards(line: Pty) -> None:
+def test_signal_handlers_are_as_before_afterwards(line: Pty, seed_dir: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    cli.main(["fetch", "--port", line.path, "--timeout", "0.01"])
+    cli.main(["fetch", "--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.01"])
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_mistake_in_the_usual_file_is_a_warning_and_the_other_lines_count(
+    line: Pty, seed_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text(f"first-boot-timeout = 0.05\nlater-boot-timeout = soon\nport = {line.path}\n")
+    monkeypatch.setattr(paths, "CONFIG", str(conf))
+    assert cli.main(["fetch", "--seed-dir", str(seed_dir)]) == 3
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning == (
+        f"vmw-cloudinit-guest: warning: {conf}:2: 'soon' is not a number of seconds above 0; passed over"
+    )
+    assert "no answer within 0.05 s: nobody answers on pts/" in error
+
+
+def test_a_mistake_in_a_file_that_is_named_is_exit_code_2_and_nobody_is_asked(
+    line: Pty, seed_dir: Path, tmp_path: Path, capsys: Any
+) -> None:
+    conf = tmp_path / "conf"
+    arguments = ["fetch", "--config", str(conf), "--port", line.path, "--seed-dir", str(seed_dir)]
+    assert cli.main(arguments) == 2
+    conf.write_text("prot = ttyS1\nport\n")
+    assert cli.main(arguments) == 2
+    missing, faults = capsys.readouterr().err.splitlines()
+    assert missing == f"vmw-cloudinit-guest: {conf}: cannot be read: No such file or directory"
+    assert faults.startswith(f"vmw-cloudinit-guest: {conf}:1: 'prot' is not a key")
+    assert f"; {conf}:2: 'port' is not of the form" in faults
+    assert line.received() == b""
+
+
+def test_flags_win_over_the_configuration(line: Pty, seed_dir: Path, tmp_path: Path, capsys: Any) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text(f"port = ttyS4711\nfirst-boot-timeout = 60\nseed-directory = {tmp_path}/other\n")
+    flags = ["--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.05"]
+    assert cli.main(["fetch", "--config", str(conf), *flags]) == 3
+    assert line.received() == b"!!REQUEST_METADATA#\n"
+    assert "no answer within 0.05 s" in capsys.readouterr().err
+
+
+def test_enable_status_seal_and_disable_work_on_an_image(tmp_path: Path, capsys: Any) -> None:
+    machine = Machine(tmp_path)
+    machine.has_unit_enabled()
+    for command in (
+        ["enable", "--at-install"],
+        ["enable"],
+        ["status"],
+        ["seal"],
+        ["disable"],
+    ):
+        assert cli.main([*command, "--root", machine.root]) == 0, command
+    assert cli.main(["status", "--root", machine.root]) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_what_cannot_be_enabled_is_exit_code_5(tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["enable", "--root", str(tmp_path)]) == 5
+    assert re.fullmatch("vmw-cloudinit-guest: there is no .*: install .* again\n", capsys.readouterr().err)

@@ -14,12 +14,23 @@ from vmw_cloudinit_guest.errors import SeedError
 
 KILLED = 99
 OLD = Documents(b'{"instance-id": "old"}\n', b"version: 1\n", b"#cloud-config\nold: true\n")
+OLD_STATE, NEW_STATE = b"the old state\n", b"the new state\n"
 NEW = Documents(b'{"instance-id": "new"}\n', b"version: 2\n", b"#cloud-config\nnew: true\n")
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "seed" / "nocloud"
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what matters to a power cut alone, for the tests that write hundreds of seeds."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def write(directory: Path, documents: Documents, state: bytes = b"state\n") -> bool:
+    return seed.write(str(directory), documents, state)
 
 
 def files(directory: Path) -> Dict[str, bytes]:
@@ -40,7 +51,7 @@ def mode(path: Path) -> int:
 
 
 def test_a_seed_holds_the_documents_and_nothing_else(directory: Path) -> None:
-    assert seed.write(str(directory), NEW)
+    assert write(directory, NEW)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(NEW)
 
 
@@ -48,7 +59,7 @@ def test_a_seed_holds_the_documents_and_nothing_else(directory: Path) -> None:
 def test_files_are_for_root_alone_whatever_the_umask(directory: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        seed.write(str(directory), NEW)
+        write(directory, NEW)
     finally:
         os.umask(before)
     assert mode(directory) == 0o700
@@ -57,56 +68,56 @@ def test_files_are_for_root_alone_whatever_the_umask(directory: Path, umask: int
 
 
 def test_modes_that_are_too_open_are_put_right(directory: Path) -> None:
-    seed.write(str(directory), NEW)
+    write(directory, NEW)
     directory.chmod(0o755)
     (directory / "user-data").chmod(0o644)
-    assert not seed.write(str(directory), NEW)
+    assert not write(directory, NEW)
     assert (mode(directory), mode(directory / "user-data")) == (0o700, 0o600)
 
 
 def test_parents_that_exist_keep_their_mode(directory: Path) -> None:
     directory.parent.mkdir(mode=0o711)
-    seed.write(str(directory), NEW)
+    write(directory, NEW)
     assert mode(directory.parent) == 0o711
 
 
 def test_the_same_bytes_leave_every_file_untouched(directory: Path) -> None:
-    seed.write(str(directory), NEW)
+    write(directory, NEW)
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in directory.iterdir()}
-    assert not seed.write(str(directory), NEW)
+    assert not write(directory, NEW)
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in directory.iterdir()} == before
 
 
 def test_only_what_differs_is_replaced(directory: Path) -> None:
-    seed.write(str(directory), NEW)
+    write(directory, NEW)
     inode = (directory / "meta-data").stat().st_ino
-    assert seed.write(str(directory), NEW._replace(user_data=b""))
+    assert write(directory, NEW._replace(user_data=b""))
     assert (directory / "meta-data").stat().st_ino == inode
     assert (directory / "user-data").read_bytes() == b""
 
 
 def test_user_data_is_there_even_if_empty_since_nocloud_requires_it(directory: Path) -> None:
-    seed.write(str(directory), NEW._replace(user_data=b""))
+    write(directory, NEW._replace(user_data=b""))
     assert files(directory)["user-data"] == b""
 
 
 def test_what_is_no_longer_served_is_removed(directory: Path) -> None:
-    seed.write(str(directory), OLD)
+    write(directory, OLD)
     (directory / "vendor-data").write_bytes(b"of a template")
-    assert seed.write(str(directory), NEW._replace(network_config=None))
+    assert write(directory, NEW._replace(network_config=None))
     assert sorted(files(directory)) == ["meta-data", "user-data"]
 
 
 def test_files_that_nocloud_does_not_know_are_left_alone(directory: Path) -> None:
     directory.mkdir(parents=True)
     (directory / "README").write_text("mine")
-    seed.write(str(directory), NEW)
+    write(directory, NEW)
     assert (directory / "README").read_text() == "mine"
 
 
 def test_user_data_of_any_bytes_and_of_some_size_is_written_whole(directory: Path) -> None:
     data = bytes(range(256)) * 4096
-    seed.write(str(directory), NEW._replace(user_data=data))
+    write(directory, NEW._replace(user_data=data))
     assert (directory / "user-data").read_bytes() == data
 
 
@@ -133,27 +144,27 @@ class Deathbed:
                 os._exit(KILLED)
 
 
-def killed_at(step: int, takes_effect: bool, directory: Path, documents: Documents) -> bool:
-    """Write the seed in a child that dies at this step; return whether it came to that."""
+def killed_at(step: int, takes_effect: bool, act: Callable[[], Any]) -> bool:
+    """Act in a child that dies at this step; return whether it came to that."""
     child = os.fork()
     if child == 0:
         setattr(seed, "os", Deathbed(step, takes_effect))  # noqa: B010 - mypy knows os as a module
         try:
-            seed.write(str(directory), documents)
+            act()
         finally:
             os._exit(0)
     return os.WEXITSTATUS(os.waitpid(child, 0)[1]) == KILLED
 
 
-def deaths(directory: Path, documents: Documents) -> Iterator[None]:
+def deaths(act: Callable[[], Any]) -> Iterator[None]:
     """
-    Write these documents again and again, killed one step later each time, until a run survives.
+    Act again and again, killed one step later each time, until a run survives.
 
     The test looks at the directory and puts it back into its first state after each run.
     """
     for takes_effect in (False, True):
         step = 1
-        while killed_at(step, takes_effect, directory, documents):
+        while killed_at(step, takes_effect, act):
             yield
             step += 1
         yield
@@ -163,8 +174,11 @@ def deaths(directory: Path, documents: Documents) -> Iterator[None]:
 def restore(directory: Path, documents: Optional[Documents]) -> None:
     for path in directory.iterdir() if directory.exists() else ():
         path.unlink()
+    for path in directory.parent.iterdir() if directory.parent.exists() else ():
+        if path != directory:
+            path.unlink()
     if documents:
-        seed.write(str(directory), documents)
+        write(directory, documents, OLD_STATE)
 
 
 @pytest.mark.parametrize(
@@ -176,48 +190,53 @@ def restore(directory: Path, documents: Optional[Documents]) -> None:
         (OLD._replace(network_config=None), NEW),
     ],
 )
+@pytest.mark.usefixtures("fast")
 def test_killed_at_any_step_the_instance_is_the_old_or_the_whole_new_one(
     directory: Path, before: Optional[Documents], after: Documents
 ) -> None:
     seen = []
     restore(directory, before)
-    for _ in deaths(directory, after):
+    for _ in deaths(lambda: write(directory, after, NEW_STATE)):
         found = files(directory)
+        state = seed.state(str(directory))
         seen.append(found.get("meta-data"))
         if seen[-1] == after.meta_data:
-            assert found == as_files(after)
+            assert (found, state) == (as_files(after), NEW_STATE)
         else:
             # The old instance-id, so cloud-init acts on nothing new; or none, which is no seed.
             assert seen[-1] == (before.meta_data if before else None)
+            # There is no moment with a seed and without a state.
+            assert state in ((OLD_STATE, NEW_STATE) if before else (None, NEW_STATE))
         restore(directory, before)
     assert seen[0] != seen[-1] == after.meta_data
 
 
+@pytest.mark.usefixtures("fast")
 def test_what_a_killed_run_left_behind_is_tidied_up_by_the_next(directory: Path) -> None:
     left_behind = set()
-    for _ in deaths(directory, NEW):
+    for _ in deaths(lambda: write(directory, NEW)):
         left_behind |= {path.name for path in directory.iterdir()} if directory.exists() else set()
-        seed.write(str(directory), OLD)
+        write(directory, OLD)
         assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
     assert left_behind > set(as_files(NEW))
 
 
 def test_a_run_that_is_stopped_tidies_up_itself(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
-    seed.write(str(directory), OLD)
+    write(directory, OLD)
 
     def stop(source: str, target: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
-        seed.write(str(directory), NEW)
+        write(directory, NEW)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
 
 
-def test_meta_data_is_put_in_place_last_and_after_the_others_are_on_the_disk(
+def test_the_state_is_put_in_place_first_and_meta_data_last_each_on_the_disk_before_the_next(
     monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
-    seed.write(str(directory), OLD._replace(network_config=None))
+    write(directory, OLD._replace(network_config=None))
     steps = []
     replace, fsync = os.replace, os.fsync
 
@@ -231,8 +250,9 @@ def test_meta_data_is_put_in_place_last_and_after_the_others_are_on_the_disk(
 
     monkeypatch.setattr(os, "replace", recorded_replace)
     monkeypatch.setattr(os, "fsync", recorded_fsync)
-    seed.write(str(directory), NEW)
+    write(directory, NEW)
     assert steps == [
+        *["fsync file", "nocloud.state", "fsync directory"],
         *["fsync file"] * 3,
         *["user-data", "network-config", "fsync directory"],
         *["meta-data", "fsync directory"],
@@ -251,14 +271,14 @@ def test_meta_data_is_put_in_place_last_and_after_the_others_are_on_the_disk(
 def test_what_cannot_be_written_is_a_sentence_and_leaves_the_old_seed(
     monkeypatch: pytest.MonkeyPatch, directory: Path, number: int, advice: str
 ) -> None:
-    seed.write(str(directory), OLD)
+    write(directory, OLD)
 
     def fail(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(SeedError, match=advice) as caught:
-        seed.write(str(directory), NEW)
+        write(directory, NEW)
     assert str(directory) in str(caught.value)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
 
@@ -266,9 +286,9 @@ def test_what_cannot_be_written_is_a_sentence_and_leaves_the_old_seed(
 def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SeedError, match="Not a directory"):
-        seed.write(str(tmp_path / "file" / "seed"), NEW)
+        write(tmp_path / "file" / "seed", NEW)
     with pytest.raises(SeedError, match="cannot write the seed"):
-        seed.write(str(tmp_path / "file"), NEW)
+        write(tmp_path / "file", NEW)
 
 
 def test_a_relative_directory_and_one_behind_a_link_will_do(
@@ -277,5 +297,86 @@ def test_a_relative_directory_and_one_behind_a_link_will_do(
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     monkeypatch.chdir(tmp_path)
-    assert seed.write("link/seed", NEW)
+    assert write(Path("link/seed"), NEW)
     assert json.loads((tmp_path / "real" / "seed" / "meta-data").read_text()) == {"instance-id": "new"}
+
+
+def test_the_state_lies_beside_the_seed_for_root_alone_and_is_written_with_it(directory: Path) -> None:
+    assert seed.state(str(directory)) is None
+    write(directory, NEW, OLD_STATE)
+    assert not write(directory, NEW, NEW_STATE)
+    assert seed.state(str(directory)) == NEW_STATE
+    assert sorted(path.name for path in directory.parent.iterdir()) == ["nocloud", "nocloud.state"]
+    assert mode(directory.parent / "nocloud.state") == 0o600
+
+
+@pytest.mark.parametrize(
+    ("content", "instance_id"),
+    [
+        (b'{"instance-id": "i-1"}', "i-1"),
+        (b"instance-id: by-hand\n", ""),
+        (b"[]", ""),
+        (b"{}", ""),
+        (b"\xff", ""),
+        (b"", ""),
+    ],
+)
+def test_the_instance_id_of_a_seed_is_told_if_it_is_ours(
+    directory: Path, content: bytes, instance_id: str
+) -> None:
+    assert seed.instance_id(str(directory)) is None
+    write(directory, NEW)
+    (directory / "meta-data").write_bytes(content)
+    assert seed.instance_id(str(directory)) == instance_id
+
+
+def test_a_deleted_seed_leaves_nothing_but_what_is_not_ours(directory: Path) -> None:
+    write(directory, OLD)
+    (directory / "vendor-data").write_bytes(b"of a template")
+    (directory / ".user-data.new").write_bytes(b"left by a run that was killed")
+    (directory / "README").write_text("mine")
+    assert seed.delete(str(directory))
+    assert [path.name for path in directory.iterdir()] == ["README"]
+    assert [path.name for path in directory.parent.iterdir()] == ["nocloud"]
+    assert not seed.delete(str(directory))
+
+
+def test_where_there_is_no_seed_nothing_is_deleted_and_nothing_made(directory: Path) -> None:
+    assert not seed.delete(str(directory))
+    assert not directory.exists()
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_deletion_killed_at_any_step_leaves_a_bound_seed_or_none_and_is_done_again(directory: Path) -> None:
+    seen = []
+    restore(directory, OLD)
+    for _ in deaths(lambda: seed.delete(str(directory))):
+        found = files(directory)
+        seen.append((found.get("meta-data"), seed.state(str(directory))))
+        if seen[-1][0] is not None:
+            assert (found, seen[-1][1]) == (as_files(OLD), OLD_STATE)
+        if found:
+            assert seen[-1][1] == OLD_STATE
+        seed.delete(str(directory))
+        assert (files(directory), seed.state(str(directory))) == ({}, None)
+        restore(directory, OLD)
+    assert set(seen) == {(OLD.meta_data, OLD_STATE), (None, OLD_STATE), (None, None)}
+
+
+def test_what_cannot_be_deleted_is_a_sentence(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    write(directory, OLD)
+
+    def fail(path: str) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "unlink", fail)
+    with pytest.raises(
+        SeedError, match=r"cannot delete the seed .*: Read-only file system; mount it writable"
+    ):
+        seed.delete(str(directory))
+
+
+def test_what_cannot_be_read_is_a_sentence(directory: Path) -> None:
+    (directory / "meta-data").mkdir(parents=True)
+    with pytest.raises(SeedError, match=r"cannot read the seed .*: Is a directory"):
+        seed.instance_id(str(directory))

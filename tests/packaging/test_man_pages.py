@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from vmw_cloudinit_guest import cli as guest
+from vmw_cloudinit_guest import arguments as guest
 from vmw_cloudinit_metadata.cli.main import cli as server
 
 PAGES = Path(__file__).parents[2] / "packaging/man"
@@ -38,7 +38,7 @@ def _click_options(command: click.Command, context: click.Context) -> set[str]:
 
 
 def _guest() -> Options:
-    parser = guest._parser()
+    parser = guest.parser()
     options = {PROGRAM: _argparse_options(parser)}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -1,0 +1,180 @@
+"""The commands enable, disable and seal: whether the next boot asks, and cloud-init takes the answer.
+
+The drop-in in cloud.cfg.d is the switch: the unit runs only where it is, and with it cloud-init takes
+NoCloud's seed. It must never be there by surprise, since a VM that another datasource has provisioned would
+be provisioned anew.
+"""
+
+import glob
+import os
+from typing import List
+
+from vmw_cloudinit_guest import paths, seed
+from vmw_cloudinit_guest.errors import ActivationError
+
+_UNIT_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+_WANTED = f"/etc/systemd/system/cloud-init.target.wants/{paths.UNIT}"
+_OPENRC = "/etc/init.d/vmw-cloudinit-guest"
+_OPENRC_WANTED = "/etc/runlevels/*/vmw-cloudinit-guest"
+
+
+def enable(root: str) -> List[str]:
+    """Put the drop-in in place, and enable the unit; return what was done, and what comes of it.
+
+    Raises:
+        ActivationError: there is something else in its place, or it cannot be written.
+    """
+    lines = [_link(root), _enable_unit(root)]
+    if provisioned(root):
+        lines.append(
+            "cloud-init has provisioned this VM already: it will do so anew, with new SSH host keys, if "
+            "another instance-id is answered"
+        )
+    lines.append("at the next boot it asks over the serial port, and cloud-init takes what is answered")
+    return lines + _sealing(root)
+
+
+def enable_at_install(root: str) -> List[str]:
+    """Put the drop-in in place unless cloud-init has provisioned this VM; the unit is left to the package.
+
+    Raises:
+        ActivationError: as ``enable``.
+    """
+    if is_enabled(root):
+        return ["it is enabled"]
+    if provisioned(root):
+        return [
+            "not enabled, since cloud-init has provisioned this VM already, and would do so anew; "
+            "if that is what you want: vmw-cloudinit-guest enable"
+        ]
+    return [_link(root)]
+
+
+def disable(root: str) -> List[str]:
+    """Remove the drop-in, and nothing that is not ours; return what was done, and what comes of it.
+
+    Raises:
+        ActivationError: there is something else in its place, or it cannot be removed.
+    """
+    link = paths.under(root, paths.DROP_IN_LINK)
+    if not os.path.lexists(link):
+        return ["it was not enabled"]
+    if not _is_ours(link):
+        raise ActivationError(
+            f"{link} is not the link that enable makes: remove it yourself if it is not needed"
+        )
+    try:
+        os.unlink(link)
+    except OSError as error:
+        raise _error("remove", link, error) from None
+    return [
+        f"removed {link}",
+        "from the next boot on nobody is asked; cloud-init goes on with the seed as long as it is there",
+        "cloud-init clean enables it again: remove the package if it is not wanted any more",
+    ]
+
+
+def seal(root: str, seed_directory: str) -> List[str]:
+    """Make a template of this VM: delete what belongs to this instance and machine, and enable.
+
+    Raises:
+        ActivationError, SeedError: something cannot be removed or written.
+    """
+    directory = paths.under(root, seed_directory)
+    deleted = f"deleted the seed in {directory}" if seed.delete(directory) else "there was no seed"
+    return [
+        deleted,
+        _link(root),
+        _enable_unit(root),
+        "the first boot of each clone asks over the serial port",
+    ]
+
+
+def provisioned(root: str) -> bool:
+    """Return whether cloud-init has provisioned this VM since it was last cleaned."""
+    return os.path.lexists(paths.under(root, paths.INSTANCE))
+
+
+def is_enabled(root: str) -> bool:
+    """Return whether the drop-in is in place: our link, with something behind it."""
+    link = paths.under(root, paths.DROP_IN_LINK)
+    return _is_ours(link) and os.path.exists(paths.under(root, paths.DROP_IN))
+
+
+def unit(root: str) -> str:
+    """Return how the boot begins it: ``enabled``, ``disabled``, ``masked``, or ``absent``."""
+    if _exists(root, _OPENRC):
+        return "enabled" if glob.glob(paths.under(root, _OPENRC_WANTED)) else "disabled"
+    files = [paths.under(root, f"{directory}/{paths.UNIT}") for directory in _UNIT_DIRECTORIES]
+    if any(os.path.islink(file) and os.readlink(file) == "/dev/null" for file in files):
+        return "masked"
+    if not any(os.path.lexists(file) for file in files):
+        return "absent"
+    return "enabled" if _exists(root, _WANTED) else "disabled"
+
+
+def _link(root: str) -> str:
+    link = paths.under(root, paths.DROP_IN_LINK)
+    if is_enabled(root):
+        return f"{link} is in place"
+    if not os.path.exists(paths.under(root, paths.DROP_IN)):
+        raise ActivationError(
+            f"there is no {paths.under(root, paths.DROP_IN)}: install vmw-cloudinit-guest again"
+        )
+    if os.path.lexists(link):
+        raise ActivationError(f"{link} is not the link that enable makes: move it away, and try again")
+    try:
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(paths.DROP_IN, link)
+    except OSError as error:
+        raise _error("make", link, error) from None
+    return f"made {link}"
+
+
+def _is_ours(link: str) -> bool:
+    return os.path.islink(link) and os.readlink(link) == paths.DROP_IN
+
+
+def _enable_unit(root: str) -> str:
+    state = unit(root)
+    if state != "disabled":
+        return _UNIT_ADVICE[state]
+    if _exists(root, _OPENRC):
+        return "to have it begun at boot, run: rc-update add vmw-cloudinit-guest boot"
+    import subprocess  # here alone, so that fetch does not pay for it
+
+    command = ["systemctl", "--quiet", *([f"--root={root}"] if root != "/" else []), "enable", paths.UNIT]
+    try:
+        subprocess.run(command, check=True)  # noqa: S603 - the root is the caller's own
+    except (OSError, subprocess.CalledProcessError):
+        raise ActivationError(f"{paths.UNIT} cannot be enabled; try yourself: {' '.join(command)}") from None
+    return f"enabled {paths.UNIT}"
+
+
+_UNIT_ADVICE = {
+    "enabled": f"{paths.UNIT} is enabled",
+    "masked": f"{paths.UNIT} is masked: it will not ask until you run systemctl unmask {paths.UNIT}",
+    "absent": "no systemd unit and no OpenRC service is there: install vmw-cloudinit-guest again",
+}
+
+
+def _sealing(root: str) -> List[str]:
+    """Return what to do before this VM becomes a template, where cloud-init does not do it itself."""
+    clean = glob.glob(paths.under(root, "/usr/lib/python3*/*-packages/cloudinit/cmd/clean.py"))
+    if not clean:
+        return ["cloud-init is not installed (or not where distributions put it)"]
+    with open(clean[0], "rb") as file:
+        runs_scripts = b"RUNPARTS" in file.read()
+    if runs_scripts:
+        return []
+    return [
+        "this cloud-init is older than 22.3: to seal a template, run vmw-cloudinit-guest seal after its clean"
+    ]
+
+
+def _exists(root: str, path: str) -> bool:
+    return os.path.lexists(paths.under(root, path))
+
+
+def _error(action: str, path: str, error: OSError) -> ActivationError:
+    return ActivationError(f"cannot {action} {path}: {error.strerror}; run as root")

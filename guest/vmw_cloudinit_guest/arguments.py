@@ -1,0 +1,178 @@
+"""The arguments of ``vmw-cloudinit-guest``, and what its --help says."""
+
+import argparse
+
+from vmw_cloudinit_guest import __version__, client, config, paths
+from vmw_cloudinit_guest.config import Settings
+from vmw_cloudinit_guest.console import PROGRAM
+
+_FETCH = """\
+Ask for this VM's metadata, network data and user-data, and write them as a seed
+that cloud-init's NoCloud takes up in the same boot. When nobody answers, an
+older seed stays as it was, and the boot goes on.
+
+The seed is bound to this machine, by the product_uuid that the hypervisor gives
+it, in a file beside the seed directory. The seed of another machine, which this
+one is a clone of, is deleted before anybody is asked. Where there is no
+product_uuid, and for a seed from elsewhere, that is not done.
+"""
+
+_FETCH_EXIT_CODES = """\
+exit codes:
+  0  the seed is written, or was right already
+  2  wrong usage, or a mistake in the file named with --config
+  3  nobody answered in time
+  4  what was answered cannot be used
+  5  the seed cannot be written
+  6  no serial port to ask on
+  7  the server does not know this VM       (not with packets of version 1,
+  8  the server denies this VM its data      where a server is silent instead)
+  128 + N  ended by signal N
+
+With 5 cloud-init still sees the old instance, with 128 + N the old or the whole
+new one. With any other but 0, no seed of this machine has changed.
+"""
+
+_ENABLE = f"""\
+Put the link {paths.DROP_IN_LINK}
+in place, with which the next boot asks over the serial port, and cloud-init
+takes what is answered; and enable the unit. The packages do so by themselves on
+a VM that cloud-init has not provisioned yet: on any other, cloud-init would
+provision it anew.
+"""
+
+_DISABLE = """\
+Remove the link that enable makes, and nothing else. The seed stays, so that
+cloud-init goes on with it.
+"""
+
+_SEAL = """\
+Make this VM fit to be a template: delete the seed and what binds it to this
+machine, and enable. cloud-init 22.3 and later does so in "cloud-init clean",
+by a script in /etc/cloud/clean.d; with an older one, run this after it.
+"""
+
+_STATUS = """\
+Say what the next boot will do, what is known of the last answer, and what
+defeats the seed. No contents are shown.
+"""
+
+_EXIT_CODES = """\
+exit codes:
+  0  done, or so already
+  2  wrong usage
+  5  something cannot be read, written or removed
+"""
+
+_STATUS_EXIT_CODES = """\
+exit codes:
+  0  the next boot asks
+  1  it does not
+  2  wrong usage
+  5  something cannot be read, which only root may
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what knows the commands and their arguments; wrong usage exits with 2."""
+    root = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Ask for this VM's cloud-init metadata over a serial port, without a network.",
+        formatter_class=_formatter,
+    )
+    root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True  # no argument of add_subparsers before Python 3.7
+    _add_fetch(commands)
+    enable = _add(commands, "enable", "have the next boot ask, and cloud-init take the answer", _ENABLE)
+    enable.add_argument(
+        "--at-install",
+        action="store_true",
+        help="as a package does when it is installed: only if cloud-init has not provisioned this VM, "
+        "and without the unit",
+    )
+    _add_root(enable)
+    _add_root(_add(commands, "disable", "have no boot ask any more", _DISABLE))
+    seal = _add(commands, "seal", "make this VM fit to be a template", _SEAL)
+    _add_config(seal)
+    _add_root(seal)
+    status = _add(commands, "status", "say what the next boot will do, and why", _STATUS, _STATUS_EXIT_CODES)
+    status.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
+    _add_config(status)
+    _add_root(status)
+    return root
+
+
+def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    fetch = _add(commands, "fetch", "ask, and write the answer as a NoCloud seed", _FETCH, _FETCH_EXIT_CODES)
+    defaults = Settings()
+    fetch.add_argument(
+        "--port",
+        metavar="PORT",
+        help="the serial port, as ttyS1 or a path, waited for while another program has it; or auto, the "
+        "first that answers of all ttyS* that exist and are not the console (default: auto)",
+    )
+    fetch.add_argument(
+        "--seed-dir",
+        metavar="DIRECTORY",
+        help=f"where to write the seed (default: {defaults.seed_directory})",
+    )
+    fetch.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help=f"how long to wait for the first answer (default: {defaults.first_boot_timeout:g}, or "
+        f"{defaults.later_boot_timeout:g} when there is a seed of this machine already); from then on "
+        f"{client.PROGRESS_SECONDS:g} s without progress are the limit",
+    )
+    _add_config(fetch)
+    fetch.add_argument(
+        "-v", "--verbose", action="store_true", help="print the dialogue: codes and sizes, never contents"
+    )
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    description: str,
+    exit_codes: str = _EXIT_CODES,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=exit_codes,
+        formatter_class=_formatter,
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="another configuration file; a mistake in it is an error, in the usual one a warning, so that "
+        f"the VM boots (default: {paths.CONFIG}, if it exists)",
+    )
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root",
+        metavar="DIRECTORY",
+        default="/",
+        help="the root of another system, such as an image that is being built (default: %(default)s)",
+    )
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # Without a width argparse asks shutil for the terminal's whenever an argument is added, and shutil brings
+    # in bz2 and lzma.
+    return argparse.RawDescriptionHelpFormatter(prog, width=80)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return config.read_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

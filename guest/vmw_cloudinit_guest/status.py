@@ -1,0 +1,63 @@
+"""The command status: what the next boot will do, and what is known of the last answer. No secrets."""
+
+import time
+from typing import Any, Dict, List
+
+from vmw_cloudinit_guest import activation, binding, defeats, paths, seed
+from vmw_cloudinit_guest.binding import Standing
+from vmw_cloudinit_guest.config import Settings
+
+
+def gather(settings: Settings, faults: List[str], root: str) -> Dict[str, Any]:
+    """Return the status as plain values, for JSON; ``ready`` says whether the next boot asks.
+
+    Raises:
+        SeedError: the seed cannot be read, which only root may.
+    """
+    directory = paths.under(root, settings.seed_directory)
+    machine = binding.product_uuid(root)
+    instance_id = seed.instance_id(directory)
+    state = binding.from_bytes(seed.state(directory))
+    enabled, unit = activation.is_enabled(root), activation.unit(root)
+    standing = binding.judge(instance_id is not None, state, machine)
+    return {
+        "ready": enabled and unit == "enabled",
+        "enabled": enabled,
+        "unit": unit,
+        "provisioned": activation.provisioned(root),
+        "seed": {
+            "directory": directory,
+            "instance_id": instance_id,
+            "standing": standing.name.lower().replace("_", "-"),
+        },
+        "answer": state and {"instance_id": state.instance_id, "port": state.port, "fetched": state.fetched},
+        "machine": {"product_uuid": machine, "bound_to": state and state.product_uuid},
+        "warnings": faults + defeats.find(root),
+    }
+
+
+def as_lines(status: Dict[str, Any]) -> List[str]:
+    """Return the status for people."""
+    answer = status["answer"]
+    lines = [
+        f"next boot:   {'asks' if status['ready'] else 'does not ask'}",
+        f"drop-in:     {'enabled' if status['enabled'] else 'not enabled'}",
+        f"unit:        {status['unit']}",
+        f"cloud-init:  {'has' if status['provisioned'] else 'has not'} provisioned this VM",
+        f"seed:        {_seed(status['seed'])}",
+    ]
+    if answer:
+        fetched = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(answer["fetched"]))
+        lines.append(
+            f"last answer: {answer['instance_id']} from {answer['port']}, {fetched} by the clock at boot"
+        )
+    bound_to, machine = status["machine"]["bound_to"], status["machine"]["product_uuid"]
+    lines.append(f"machine:     {machine or 'not known'}, the seed is bound to {bound_to or 'none'}")
+    return lines + [f"warning:     {sentence}" for sentence in status["warnings"]]
+
+
+def _seed(seed_status: Dict[str, Any]) -> str:
+    standing = Standing[seed_status["standing"].upper().replace("-", "_")]
+    if standing is Standing.NO_SEED:
+        return f"none in {seed_status['directory']}"
+    return f"{seed_status['instance_id'] or 'an instance'} in {seed_status['directory']}; {standing.value}"

@@ -1,0 +1,46 @@
+"""A machine for the tests: a root directory with what the guest looks at in /sys, /proc, /dev and /etc."""
+
+from pathlib import Path
+
+from vmw_cloudinit_guest import activation, paths
+
+UUID = "564d0123-4567-89ab-cdef-0123456789ab"
+OTHER_UUID = "564d0123-4567-89ab-cdef-00000000ffff"
+
+
+class Machine:
+    """A VM in which the package is installed and nothing has happened yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.root = str(directory)
+        self.write(paths.DROP_IN, "# why\ndatasource_list: [ NoCloud, None ]\n")
+        self.write("/usr/lib/systemd/system/vmw-cloudinit-guest.service", "")
+        self.write("/usr/lib/python3/dist-packages/cloudinit/cmd/clean.py", "settings.CLEAN_RUNPARTS_DIR")
+        self.write("/proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro quiet\n")
+        self.write(paths.CLOUD_CONFIG, "users:\n- default\nsystem_info:\n  network:\n    renderers: [eni]\n")
+        self.write("/etc/cloud/cloud.cfg.d/90_dpkg.cfg", "datasource_list: [ Ec2, None ]\n")
+
+    def path(self, path: str) -> Path:
+        return Path(paths.under(self.root, path))
+
+    def write(self, path: str, content: str) -> None:
+        self.path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.path(path).write_text(content)
+
+    def has_uuid(self, uuid: str) -> None:
+        self.write("/sys/class/dmi/id/product_uuid", uuid + "\n")
+
+    def is_enabled(self) -> None:
+        activation.enable_at_install(self.root)
+
+    def has_unit_enabled(self) -> None:
+        wanted = self.path("/etc/systemd/system/cloud-init.target.wants/vmw-cloudinit-guest.service")
+        wanted.parent.mkdir(parents=True)
+        wanted.symlink_to("/usr/lib/systemd/system/vmw-cloudinit-guest.service")
+
+    def is_provisioned(self) -> None:
+        """Leave the link as cloud-init does, to an instance of which nothing needs to be there."""
+        instance = self.path(paths.INSTANCE)
+        instance.parent.mkdir(parents=True, exist_ok=True)
+        instance.symlink_to("/var/lib/cloud/instances/i-0041")

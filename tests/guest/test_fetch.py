@@ -1,0 +1,224 @@
+import json
+import os
+from pathlib import Path
+from typing import Any, Callable, List, Optional, Tuple
+
+import pytest
+
+from tests.guest.machine import OTHER_UUID, UUID, Machine
+from vmw_cloudinit_guest import binding, client, fetch, paths, seed
+from vmw_cloudinit_guest.binding import State
+from vmw_cloudinit_guest.config import Settings
+from vmw_cloudinit_guest.documents import Documents
+from vmw_cloudinit_guest.errors import GuestError, NoAnswerError, SeedError, UnusableAnswerError
+
+DOCUMENTS = Documents(b'{"instance-id": "i-0042"}\n', None, b"#cloud-config\n")
+INHERITED = Documents(b'{"instance-id": "i-parent"}\n', b"version: 1\n", b"#cloud-config\nparent: true\n")
+
+
+class Fetch:
+    """The command on a machine, with the serial line left out: ``answer`` is what the asking comes to."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.directory = machine.path("/seeds/nocloud")
+        self.warnings: List[str] = []
+        self.answer: Callable[[], Documents] = lambda: DOCUMENTS
+        self.timeout: Optional[float] = None
+        self.found_when_asking: Optional[List[str]] = None
+
+    def __call__(self, timeout: Optional[float] = None, directory: Optional[Path] = None) -> str:
+        settings = Settings(port="/dev/ttyS1", seed_directory=str(directory or self.directory))
+        self.warnings.clear()
+        return fetch.fetch(settings, timeout, self.warnings.append, lambda line: None, self.machine.root)
+
+    def ask(self, ports: Any, timeout: float, clock: Any, trace: Any) -> Tuple[str, Documents]:
+        self.timeout = timeout
+        self.found_when_asking = self.files()
+        return "ttyS1", self.answer()
+
+    def fails(self, error: GuestError) -> GuestError:
+        def answer() -> Documents:
+            raise error
+
+        self.answer = answer
+        with pytest.raises(type(error)) as caught:
+            self()
+        return caught.value
+
+    def files(self) -> List[str]:
+        return sorted(path.name for path in self.directory.iterdir()) if self.directory.exists() else []
+
+    def state(self) -> Optional[State]:
+        return binding.from_bytes(seed.state(str(self.directory)))
+
+    def inherits(self, uuid: Optional[str]) -> None:
+        """Put the seed of a parent there, bound to its machine."""
+        state = State(uuid and uuid.replace("-", ""), "i-parent", "ttyS1", 0)
+        seed.write(str(self.directory), INHERITED, binding.to_bytes(state))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
+    machine = Machine(tmp_path)
+    machine.has_uuid(UUID)
+    run = Fetch(machine)
+    monkeypatch.setattr(client, "fetch", run.ask)
+    return run
+
+
+def test_a_first_boot_waits_long_and_binds_the_seed_to_the_machine(run: Fetch) -> None:
+    assert run().startswith("seed for i-0042 written from ttyS1 in ")
+    assert run.timeout == Settings().first_boot_timeout
+    state = run.state()
+    assert state
+    assert state[:3] == (UUID.replace("-", ""), "i-0042", "ttyS1")
+    assert run.warnings == []
+
+
+def test_a_later_boot_of_the_same_machine_waits_short(run: Fetch) -> None:
+    run()
+    assert run().startswith("seed for i-0042 unchanged: ttyS1 gave the same")
+    assert run.timeout == Settings().later_boot_timeout
+    assert run.warnings == []
+
+
+def test_a_timeout_that_is_given_counts_on_any_boot(run: Fetch) -> None:
+    for _ in range(2):
+        run(timeout=7.0)
+        assert run.timeout == 7.0
+
+
+def test_without_an_answer_the_old_seed_stays_and_the_line_says_so(run: Fetch) -> None:
+    run()
+    files, state = run.files(), run.state()
+    assert str(run.fails(NoAnswerError("no answer"))) == "no answer; the seed of i-0042 stays"
+    assert (run.files(), run.state()) == (files, state)
+
+
+def test_without_an_answer_and_without_a_seed_the_line_says_what_cloud_init_does(run: Fetch) -> None:
+    error = run.fails(UnusableAnswerError("garbage"))
+    assert str(error) == "garbage; without a seed, cloud-init goes on without a datasource"
+    assert not run.directory.exists()
+
+
+def test_a_clone_s_inherited_seed_is_deleted_before_anybody_is_asked(run: Fetch) -> None:
+    run.inherits(OTHER_UUID)
+    run()
+    assert run.found_when_asking == []
+    assert run.timeout == Settings().first_boot_timeout
+    assert run.warnings == [
+        "the seed of i-parent was another machine's, which this one is a clone of: deleted"
+    ]
+    assert run.files() == ["meta-data", "user-data"]
+
+
+def test_a_clone_without_a_server_has_no_seed(run: Fetch) -> None:
+    run.inherits(OTHER_UUID)
+    assert "without a seed" in str(run.fails(NoAnswerError("no answer")))
+    assert (run.files(), run.state()) == ([], None)
+
+
+def test_a_clone_s_deletion_that_was_broken_off_is_done_again_without_a_word(run: Fetch) -> None:
+    run.inherits(OTHER_UUID)
+    (run.directory / "meta-data").unlink()
+    run()
+    assert (run.found_when_asking, run.warnings) == ([], [])
+
+
+def test_an_inherited_seed_that_cannot_be_deleted_is_said_and_nobody_is_asked(
+    run: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.inherits(OTHER_UUID)
+
+    def fail(path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "unlink", fail)
+    with pytest.raises(SeedError, match="cannot delete the seed"):
+        run()
+    assert run.timeout is None
+
+
+def test_a_seed_without_a_state_stays_and_waits_long_until_there_is_an_answer(run: Fetch) -> None:
+    run.inherits(UUID)
+    Path(seed.state_path(str(run.directory))).unlink()
+    run.fails(NoAnswerError("no answer"))
+    assert run.files() == ["meta-data", "network-config", "user-data"]
+    assert run.timeout == Settings().first_boot_timeout
+    assert len(run.warnings) == 1
+    assert "is bound to no machine" in run.warnings[0]
+    run.answer = lambda: DOCUMENTS
+    run()
+    assert run.state()
+    run()
+    assert run.timeout == Settings().later_boot_timeout
+    assert run.warnings == []
+
+
+@pytest.mark.parametrize("bound_to", [None, UUID, OTHER_UUID])
+def test_where_the_machine_is_not_known_a_bound_seed_is_never_deleted(
+    run: Fetch, bound_to: Optional[str]
+) -> None:
+    run.machine.path("/sys/class/dmi/id/product_uuid").unlink()
+    run.inherits(bound_to)
+    run.fails(NoAnswerError("no answer"))
+    assert run.files() == ["meta-data", "network-config", "user-data"]
+    assert run.timeout == Settings().later_boot_timeout
+    assert len(run.warnings) == 1
+    assert "product_uuid cannot be read" in run.warnings[0]
+
+
+def test_where_the_machine_is_not_known_a_first_fetch_says_nothing_of_it(run: Fetch) -> None:
+    run.machine.path("/sys/class/dmi/id/product_uuid").unlink()
+    run()
+    assert run.warnings == []
+    state = run.state()
+    assert state
+    assert state.product_uuid is None
+
+
+def test_a_seed_by_hand_whose_instance_cannot_be_told_is_spoken_of_all_the_same(run: Fetch) -> None:
+    run.inherits(UUID)
+    (run.directory / "meta-data").write_text("instance-id: by-hand\n")
+    assert str(run.fails(NoAnswerError("x"))) == "x; the seed of an instance that cannot be told stays"
+
+
+def test_what_defeats_cloud_init_s_seed_is_told_even_when_nobody_answers(
+    run: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "SEED_DIRECTORY", str(run.directory))
+    run.fails(NoAnswerError("no answer"))
+    assert [warning.partition(":")[0] for warning in run.warnings] == ["it is not enabled"]
+
+
+def test_a_seed_elsewhere_is_none_of_cloud_init_s_business(run: Fetch) -> None:
+    run.machine.write("/proc/cmdline", "ds=ec2\n")
+    run()
+    assert run.warnings == []
+
+
+def test_the_state_holds_no_secret(run: Fetch) -> None:
+    run()
+    state = json.loads(seed.state(str(run.directory)) or b"")
+    assert sorted(state) == ["fetched", "instance_id", "port", "product_uuid"]
+
+
+@pytest.mark.parametrize("selinux", [True, False])
+def test_labels_are_restored_where_there_is_selinux_and_its_failure_is_none_of_ours(
+    run: Fetch, selinux: bool
+) -> None:
+    record = run.machine.path("/record")
+    run.machine.write("/sbin/restorecon", f'#!/bin/sh\necho "$@" >> {record}\nexit 1\n')
+    run.machine.path("/sbin/restorecon").chmod(0o755)
+    if selinux:
+        run.machine.path("/sys/fs/selinux").mkdir(parents=True)
+    run()
+    run()  # unchanged: nothing to label
+    expected = f"-R {run.directory} {run.directory}.state\n"
+    assert (record.read_text() if record.exists() else "") == (expected if selinux else "")
+
+
+def test_without_restorecon_there_are_no_labels(run: Fetch) -> None:
+    run.machine.path("/sys/fs/selinux").mkdir(parents=True)
+    run()

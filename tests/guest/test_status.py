@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.guest.machine import OTHER_UUID, UUID, Machine
+from vmw_cloudinit_guest import binding, cli, paths, seed
+from vmw_cloudinit_guest.binding import State
+from vmw_cloudinit_guest.config import Settings
+from vmw_cloudinit_guest.documents import Documents
+from vmw_cloudinit_guest.status import as_lines, gather
+
+SECRET = b"#cloud-config\npassword: hunter2\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    machine.has_uuid(UUID)
+    return machine
+
+
+def has_seed(machine: Machine, uuid: str = UUID) -> None:
+    state = State(uuid.replace("-", ""), "i-0042", "ttyS1", 1700000000)
+    documents = Documents(b'{"instance-id": "i-0042", "secret": "hunter2"}\n', None, SECRET)
+    seed.write(str(machine.path(paths.SEED_DIRECTORY)), documents, binding.to_bytes(state))
+
+
+def is_ready(machine: Machine) -> None:
+    machine.is_enabled()
+    machine.has_unit_enabled()
+
+
+def test_a_vm_as_it_should_be_after_its_first_boot(machine: Machine) -> None:
+    is_ready(machine)
+    has_seed(machine)
+    machine.is_provisioned()
+    directory = machine.path(paths.SEED_DIRECTORY)
+    assert as_lines(gather(Settings(), [], machine.root)) == [
+        "next boot:   asks",
+        "drop-in:     enabled",
+        "unit:        enabled",
+        "cloud-init:  has provisioned this VM",
+        f"seed:        i-0042 in {directory}; the seed is this machine's",
+        "last answer: i-0042 from ttyS1, 2023-11-14 22:13:20 UTC by the clock at boot",
+        f"machine:     {UUID.replace('-', '')}, the seed is bound to {UUID.replace('-', '')}",
+    ]
+
+
+def test_a_vm_in_which_nothing_has_happened(machine: Machine) -> None:
+    assert as_lines(gather(Settings(), ["conf:1: a fault"], machine.root))[:-1] == [
+        "next boot:   does not ask",
+        "drop-in:     not enabled",
+        "unit:        disabled",
+        "cloud-init:  has not provisioned this VM",
+        f"seed:        none in {machine.path(paths.SEED_DIRECTORY)}",
+        f"machine:     {UUID.replace('-', '')}, the seed is bound to none",
+        "warning:     conf:1: a fault",
+    ]
+
+
+def test_a_clone_and_a_seed_by_hand_are_told(machine: Machine) -> None:
+    has_seed(machine, OTHER_UUID)
+    assert gather(Settings(), [], machine.root)["seed"]["standing"] == "anothers"
+    (machine.path(paths.SEED_DIRECTORY) / "meta-data").write_text("instance-id: by-hand\n")
+    assert "an instance in" in "\n".join(as_lines(gather(Settings(), [], machine.root)))
+    Path(seed.state_path(str(machine.path(paths.SEED_DIRECTORY)))).unlink()
+    assert gather(Settings(), [], machine.root)["seed"]["standing"] == "unbound"
+
+
+def test_exit_code_and_json_say_whether_the_next_boot_asks(
+    machine: Machine, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    assert cli.main(["status", "--root", machine.root, "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["ready"] is False
+    is_ready(machine)
+    assert cli.main(["status", "--root", machine.root, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ready"] is True
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_what_defeats_the_seed_is_told_and_no_contents_are(
+    machine: Machine, format_: str, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    has_seed(machine)
+    machine.write("/proc/cmdline", "ds=ec2\n")
+    machine.write(paths.CONFIG, "prot = ttyS1\n")
+    cli.main(["status", "--root", machine.root, "--format", format_])
+    shown = capsys.readouterr().out
+    assert "ds= on the kernel command line" in shown
+    assert "vmw-cloudinit-guest.conf:1: 'prot' is not a key" in shown
+    assert "hunter2" not in shown
+
+
+def test_the_seed_directory_of_the_configuration_counts(
+    machine: Machine, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    machine.write(paths.CONFIG, "seed-directory = /srv/seed\n")
+    cli.main(["status", "--root", machine.root])
+    assert f"none in {machine.path('/srv/seed')}" in capsys.readouterr().out
