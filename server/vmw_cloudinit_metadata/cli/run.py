@@ -2,17 +2,27 @@
 
 import contextlib
 import resource
+from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from vmw_cloudinit_metadata import log
-from vmw_cloudinit_metadata.config import Settings, parse_address, parse_driver_options
+from vmw_cloudinit_metadata.cli.config_file import use_config_file
+from vmw_cloudinit_metadata.cli.parameters import Seconds, check_addresses, check_driver_options
+from vmw_cloudinit_metadata.config import Settings
 from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
 from vmw_cloudinit_metadata.vspc.events import Limits
 from vmw_cloudinit_metadata.vspc.server import RESERVED_DESCRIPTORS, ServerOptions, VSPCServer
 
+# VMW_CLOUDINIT_METADATA_LISTEN is --listen.
+ENVIRONMENT_PREFIX = "VMW_CLOUDINIT_METADATA"
+
 _DEFAULTS = ServerOptions()
+
+# The longest time an option takes: whoever gives more has mistaken the unit.
+_DAY = 86400
 
 
 def _complete_driver(
@@ -21,7 +31,20 @@ def _complete_driver(
     return [CompletionItem(name) for name in driver_names() if name.startswith(incomplete)]
 
 
-@click.command()
+@click.command(
+    context_settings={"auto_envvar_prefix": ENVIRONMENT_PREFIX},
+    epilog="\b\nExample:\n  vmw-cloudinit-metadata run --uri my-metadata \\\n"
+    '      --driver file --driver-opts \'{"directory": "/srv/instances"}\'',
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=use_config_file,
+    metavar="FILE",
+    help="Take what is given neither here nor in the environment from this TOML file.",
+)
 @click.option("--uri", required=True, metavar="URI", help="The service URI that the VMs' serial ports name.")
 @click.option(
     "--driver",
@@ -32,12 +55,15 @@ def _complete_driver(
 )
 @click.option(
     "--driver-opts",
+    type=click.UNPROCESSED,
+    callback=check_driver_options,
     default="{}",
     metavar="JSON",
     help="The driver's options; for 'file': '{\"directory\": \"/srv/instances\"}'.",
 )
 @click.option(
     "--listen",
+    callback=check_addresses,
     multiple=True,
     metavar="HOST:PORT",
     help="Where ESXi connects; repeatable. IPv6 in brackets.  [default: port 13370 of every address]",
@@ -81,7 +107,7 @@ def _complete_driver(
 )
 @click.option(
     "--identify-timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1, max=_DAY),
     default=_DEFAULTS.identify_seconds,
     show_default=True,
     metavar="SECONDS",
@@ -89,7 +115,7 @@ def _complete_driver(
 )
 @click.option(
     "--stop-timeout",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0, max=_DAY),
     default=_DEFAULTS.stop_seconds,
     show_default=True,
     metavar="SECONDS",
@@ -104,8 +130,8 @@ def run(
     /,
     uri: str,
     driver: str,
-    driver_opts: str,
-    listen: tuple[str, ...],
+    driver_opts: dict[str, Any],
+    listen: tuple[tuple[str, int], ...],
     max_connections: int | None,
     max_connections_per_address: int | None,
     max_line: int,
@@ -115,7 +141,7 @@ def run(
     stop_timeout: float,
     log_level: str,
 ) -> None:
-    r"""Serve metadata until SIGTERM or SIGINT.
+    """Serve metadata until SIGTERM or SIGINT.
 
     ESXi connects to this server for each VM whose serial port is set to use the network through a virtual
     serial port concentrator (telnet://THIS-HOST:13370), and the VM's guest asks for its metadata over that
@@ -124,17 +150,16 @@ def run(
     SIGHUP makes the driver read again what it has cached. The file driver sees changed definitions by
     itself.
 
-    \b
-    Example:
-      vmw-cloudinit-metadata run --uri my-metadata \\
-          --driver file --driver-opts '{"directory": "/srv/instances"}'
+    Each option may stand in the environment (--listen as VMW_CLOUDINIT_METADATA_LISTEN; several values with
+    spaces between them) and in the configuration file (listen = ["192.0.2.1:13370"]). A flag wins over the
+    environment, the environment over the file.
     """
     settings = Settings(
         uri=uri,
         driver=driver,
-        driver_options=parse_driver_options(driver_opts),
+        driver_options=driver_opts,
         server=ServerOptions(
-            listen=tuple(map(parse_address, listen)) or _DEFAULTS.listen,
+            listen=listen or _DEFAULTS.listen,
             limits=Limits(max_line=max_line, max_suboption=max_suboption),
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,

@@ -1,0 +1,45 @@
+"""What an option's value means to click, whether a flag, a variable or the configuration file says it.
+
+What the texts mean is ``config.py``'s; here its errors become click's, which name the option.
+"""
+
+import math
+from typing import Any
+
+import click
+
+from vmw_cloudinit_metadata.config import parse_address, parse_driver_options
+from vmw_cloudinit_metadata.errors import ConfigurationError
+
+
+def check_addresses(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, int], ...]:
+    """Return hosts and ports to listen on."""
+    try:
+        return tuple(map(parse_address, values))
+    except ConfigurationError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+def check_driver_options(
+    context: click.Context, parameter: click.Parameter, value: str | dict[str, Any]
+) -> dict[str, Any]:
+    """Return a driver's options: a JSON object as text, or a table of the configuration file as it is."""
+    if isinstance(value, dict):
+        return value
+    try:
+        return parse_driver_options(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+class Seconds(click.FloatRange):
+    """A time that a clock can count: "nan" is a float, and in no range, but click lets it through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the time."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
