@@ -31,6 +31,8 @@ MAX_DEFINITION = 4 * 1024 * 1024
 MAX_FAULTS = 100
 
 _FORMATS: dict[str, Callable[[object], str | None]] = {
+    "mac": instance.mac_fault,
+    "interface": instance.interface_fault,
     "ipv4": instance.address_fault,
     "ipv4-netmask": instance.netmask_fault,
     "ssh-public-key": instance.public_key_fault,

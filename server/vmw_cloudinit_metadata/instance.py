@@ -7,6 +7,7 @@ instance is written down: the documents are nocloud.py's, the YAML files definit
 
 import copy
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,12 @@ DEFAULT_USERDATA = "#cloud-config\n{}"
 MAX_USERDATA = 3_000_000
 
 Address = ipaddress.IPv4Address | str
+
+# The second digit of a card's own address is even: an odd one addresses several cards.
+_MAC = re.compile("[0-9a-f][02468ace](:[0-9a-f]{2}){5}", re.IGNORECASE)
+
+# Narrower than what Linux takes (15 bytes, no slash, no colon): what no renderer of cloud-init has to quote.
+_INTERFACE = re.compile("[A-Za-z][A-Za-z0-9._-]{0,14}")
 
 # The keys of a dictionary, in both spellings: dashes (the README of 0.0.8) and underscores (its code).
 METADATA_KEYS = {
@@ -37,7 +44,7 @@ METADATA_KEYS = {
     "public-keys": "public_keys",
     "public_keys": "public_keys",
 }
-NETWORK_KEYS = ("address", "netmask", "gateway", "search", "nameservers")
+NETWORK_KEYS = ("mac", "name", "address", "netmask", "gateway", "search", "nameservers")
 INSTANCE_KEYS = ("metadata", "network", "userdata")
 
 
@@ -102,10 +109,13 @@ class InstanceMetadata:
 class InstanceNetworkData:
     """One network card with one static IPv4 address; addresses are text or ``ipaddress.IPv4Address``.
 
-    ``address`` and ``netmask`` are needed, the rest is optional.
+    ``address`` and ``netmask`` are needed, the rest is optional. ``mac`` says which card of the VM is meant,
+    ``name`` what it is called in the guest: the card with that address is renamed.
     """
 
     def __init__(self, raw: Mapping[str, Any] | None = None) -> None:
+        self.mac: str | None = None
+        self.name: str | None = None
         self.address: Address | None = None
         self.netmask: Address | None = None
         self.gateway: Address | None = None
@@ -131,15 +141,18 @@ class InstanceNetworkData:
 
     def faults(self) -> Iterator[str]:
         """Yield a line ``network.KEY: what is wrong`` for each fault."""
-        for key, value, check in (
-            ("address", self.address, address_fault),
-            ("netmask", self.netmask, netmask_fault),
+        for key, value, check, needed in (
+            ("mac", self.mac, mac_fault, False),
+            ("name", self.name, interface_fault, False),
+            ("address", self.address, address_fault, True),
+            ("netmask", self.netmask, netmask_fault, True),
+            ("gateway", self.gateway, address_fault, False),
         ):
-            fault = "is missing" if value is None else check(value)
-            if fault:
+            if value is None:
+                if needed:
+                    yield f"network.{key}: is missing"
+            elif fault := check(value):
                 yield f"network.{key}: {fault}"
-        if self.gateway is not None and (fault := address_fault(self.gateway)):
-            yield f"network.gateway: {fault}"
         for name, values, check in (
             ("search", self.search, text_fault),
             ("nameservers", self.nameservers, address_fault),
@@ -253,6 +266,20 @@ def userdata_fault(value: object) -> str | None:
     if size > MAX_USERDATA:
         return f"is {size:,} bytes long; a serial line's answer carries {MAX_USERDATA:,}"
     return None
+
+
+def mac_fault(value: object) -> str | None:
+    """Return what is wrong with the MAC address of one network card, or None."""
+    if isinstance(value, str) and _MAC.fullmatch(value):
+        return None
+    return "is not the MAC address of a card, such as 00:50:56:01:02:03"
+
+
+def interface_fault(value: object) -> str | None:
+    """Return what is wrong with the name of a network interface, or None."""
+    if isinstance(value, str) and _INTERFACE.fullmatch(value):
+        return None
+    return "is not the name of an interface, such as eth0 (at most 15 letters, digits and . _ -)"
 
 
 def address_fault(value: object) -> str | None:

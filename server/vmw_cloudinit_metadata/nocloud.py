@@ -68,7 +68,11 @@ def render_meta_data(instance: InstanceData) -> bytes:
 
 
 def render_network_config(instance: InstanceData) -> bytes | None:
-    """Render network-config, version 1, as JSON (which is YAML too); None without network data."""
+    """Render network-config, version 1, as JSON (which is YAML too); None without network data.
+
+    cloud-init finds the card by ``mac_address``, which it compares in lower case, and renames it to ``name``;
+    without one it configures whatever card has that name.
+    """
     network = instance.network
     if network is None:
         return None
@@ -83,7 +87,10 @@ def render_network_config(instance: InstanceData) -> bytes | None:
         subnet["dns_search"] = [str(name) for name in network.search]
     if network.nameservers:
         subnet["dns_nameservers"] = [str(address) for address in network.nameservers]
-    return _json({"version": 1, "config": [{"type": "physical", "name": "eth0", "subnets": [subnet]}]})
+    card: dict[str, Any] = {"type": "physical", "name": network.name or "eth0", "subnets": [subnet]}
+    if network.mac is not None:
+        card["mac_address"] = network.mac.lower()
+    return _json({"version": 1, "config": [card]})
 
 
 def render_user_data(instance: InstanceData) -> bytes:

@@ -108,6 +108,19 @@ def test_both_spellings_of_0_0_8_are_read(text: str, tags: Any) -> None:
     assert instance.userdata == "#cloud-config\ngrowpart:\n  mode: auto\n"
 
 
+def test_a_card_may_have_a_mac_address_and_a_name() -> None:
+    lines = "network: {mac: 00:50:56:01:02:03, name: lan0, address: 192.0.2.10, netmask: 255.255.255.0}\n"
+    network = parse(LEAST + lines).network
+    assert network is not None
+    assert (network.mac, network.name) == ("00:50:56:01:02:03", "lan0")
+    assert faults(LEAST + lines.replace(":56:", ":").replace("lan0", "a/b")) == [
+        "web-01.yaml:2: network.mac: '00:50:01:02:03' is not the MAC address of a card,"
+        " such as 00:50:56:01:02:03",
+        "web-01.yaml:2: network.name: 'a/b' is not the name of an interface, such as eth0"
+        " (at most 15 letters, digits and . _ -)",
+    ]
+
+
 def test_an_instance_id_and_a_hostname_are_enough() -> None:
     instance = parse(LEAST)
     assert instance.network is None
@@ -306,7 +319,8 @@ userdata: [x]
             + "network: {address: 192.0.2.1, netmask: 255.255.255.0, nameservers: 192.0.2.53, zone: x}\n",
             [
                 "2: network.nameservers: is not a list of IPv4 addresses",
-                "2: network.zone: is not a known key (known: address, netmask, gateway, search, nameservers)",
+                "2: network.zone: is not a known key"
+                " (known: mac, name, address, netmask, gateway, search, nameservers)",
             ],
         ),
         (LEAST + "userdata: 42\n", ["2: userdata: is neither text nor a mapping"]),

@@ -112,7 +112,7 @@ def test_search_may_be_one_string() -> None:
         ),
         (
             {"network": {"ip": "192.0.2.1"}},
-            "network: no such key: ip (known: address, netmask, gateway, search, nameservers)",
+            "network: no such key: ip (known: mac, name, address, netmask, gateway, search, nameservers)",
         ),
     ],
 )
@@ -120,6 +120,32 @@ def test_a_dictionary_of_another_form_is_refused(raw: Any, sentence: str) -> Non
     with pytest.raises(DefinitionError) as caught:
         InstanceData(raw)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("mac", ["00:50:56:01:02:03", "00:50:56:AA:BB:CC", "02:00:00:00:00:01"])
+@pytest.mark.parametrize("name", ["eth0", "ens192", "enp0s31f6", "lan.100", "a" * 15])
+def test_a_card_may_be_named_by_its_mac_address_and_get_a_name(mac: str, name: str) -> None:
+    InstanceData({"metadata": IDENTITY, "network": {**NETWORK, "mac": mac, "name": name}}).validate()
+
+
+@pytest.mark.parametrize(
+    "mac", ["", "00:50:56:01:02", "005056010203", "00-50-56-01-02-03", "01:00:5e:00:00:01", "@1", 80, b"x"]
+)
+def test_what_is_not_the_mac_address_of_a_card_is_a_fault(mac: Any) -> None:
+    instance = InstanceData({"metadata": IDENTITY, "network": {**NETWORK, "mac": mac}})
+    assert faults(instance) == [
+        "network.mac: is not the MAC address of a card, such as 00:50:56:01:02:03",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "0eth", "a" * 16, "eth 0", "eth/0", "eth0:1", "eth0\n", "..", "büro", 0]
+)
+def test_what_is_not_the_name_of_an_interface_is_a_fault(name: Any) -> None:
+    instance = InstanceData({"metadata": IDENTITY, "network": {**NETWORK, "name": name}})
+    assert faults(instance) == [
+        "network.name: is not the name of an interface, such as eth0 (at most 15 letters, digits and . _ -)",
+    ]
 
 
 def test_every_fault_is_named_at_once() -> None:

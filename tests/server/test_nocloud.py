@@ -148,6 +148,24 @@ def test_network_config_is_version_1_of_cloud_init() -> None:
     assert yaml.load(document, Loader=yaml.SafeLoader) == expected
 
 
+def test_a_card_is_matched_by_its_mac_address_in_lower_case_and_renamed() -> None:
+    network = {
+        "mac": "00:50:56:AA:BB:CC",
+        "name": "lan0",
+        "address": "192.0.2.10",
+        "netmask": "255.255.255.0",
+    }
+    document = nocloud.render_network_config(instance(network=network))
+    assert document is not None
+    (card,) = json.loads(document)["config"]
+    assert (card["mac_address"], card["name"]) == ("00:50:56:aa:bb:cc", "lan0")
+    # All digits, this would be a number to YAML 1.1 if it were not quoted.
+    document = nocloud.render_network_config(instance(network={**network, "mac": "00:50:56:01:02:03"}))
+    assert document is not None
+    (card,) = yaml.load(document, Loader=yaml.SafeLoader)["config"]
+    assert card["mac_address"] == "00:50:56:01:02:03"
+
+
 def test_network_config_leaves_out_what_the_network_has_not() -> None:
     document = nocloud.render_network_config(
         instance(network={"address": "192.0.2.10", "netmask": "255.255.255.0"})
