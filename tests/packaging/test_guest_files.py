@@ -1,0 +1,116 @@
+"""The files in packaging/guest, held against each other and against what the guest says of them."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vmw_cloudinit_guest import defeats, paths
+from vmw_cloudinit_guest.client import PROGRESS_SECONDS
+from vmw_cloudinit_guest.config import LONGEST_TIMEOUT
+
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging/guest"
+SCRIPTS = ["vmw-cloudinit-guest", "clean.d/vmw-cloudinit-guest", "vmw-cloudinit-guest.openrc"]
+PRIVATE = "/usr/share/vmw-cloudinit-guest"
+
+
+def run(command: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+
+
+def unit() -> dict[str, list[str]]:
+    """Return the unit's settings, each with the values of all its lines."""
+    lines = (PACKAGING / paths.UNIT).read_text().splitlines()
+    values: dict[str, list[str]] = {}
+    for key, value in (line.split("=", 1) for line in lines if line[:1] not in ("", "#", "[")):
+        values.setdefault(key, []).append(value)
+    return values
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_is_executable_and_one_that_sh_understands(script: str) -> None:
+    path = PACKAGING / script
+    assert os.access(str(path), os.X_OK)
+    assert run(["sh", "-n", str(path)]).stdout == ""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shellcheck_has_nothing_to_say_of_a_script(script: str) -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("there is no shellcheck")
+    assert run(["shellcheck", "--shell=sh", str(PACKAGING / script)]).stdout == ""
+
+
+def test_the_unit_runs_only_where_it_is_enabled_and_before_cloud_init() -> None:
+    settings = unit()
+    assert settings["DefaultDependencies"] == ["no"]
+    assert settings["Before"] == ["cloud-init-local.service", "shutdown.target"]
+    assert settings["ConditionPathExists"] == ["!/etc/cloud/cloud-init.disabled", paths.DROP_IN_LINK]
+    assert settings["ConditionVirtualization"] == ["vm"]
+    (mount,) = settings["RequiresMountsFor"]
+    assert paths.SEED_DIRECTORY.startswith(f"{mount}/")
+    assert settings["WantedBy"] == ["cloud-init.target"]
+
+
+def test_systemd_waits_longer_than_any_time_that_can_be_configured() -> None:
+    (minutes,) = unit()["TimeoutStartSec"]
+    assert minutes.endswith("min")
+    assert int(minutes[:-3]) * 60 > LONGEST_TIMEOUT + 3 * PROGRESS_SECONDS
+
+
+def test_the_preset_enables_the_unit_by_its_name() -> None:
+    assert (PACKAGING / "80-vmw-cloudinit-guest.preset").read_text() == f"enable {paths.UNIT}\n"
+
+
+def test_the_drop_in_has_the_one_line_and_comments() -> None:
+    lines = (PACKAGING / os.path.basename(paths.DROP_IN)).read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [defeats.DATASOURCE_LIST]
+
+
+def test_the_openrc_service_has_the_unit_s_conditions_and_order() -> None:
+    text = (PACKAGING / "vmw-cloudinit-guest.openrc").read_text()
+    assert re.search(r"^    after localmount$", text, re.MULTILINE)
+    assert re.search(r"^    before net cloud-init-ds-identify cloud-init-local$", text, re.MULTILINE)
+    for value in unit()["ConditionPathExists"]:
+        assert value.lstrip("!") in text
+    assert unit()["ExecStart"][0] in text
+
+
+def test_the_wrapper_runs_the_private_copy_whatever_the_environment_says(tmp_path: Path) -> None:
+    if not os.access("/usr/bin/python3", os.X_OK):
+        pytest.skip("there is no /usr/bin/python3")
+    private = tmp_path / "share"
+    for package in ("vmw_cloudinit_guest", "vmw_cloudinit_wire"):
+        shutil.copytree(str(ROOT / "guest" / package), str(private / package))
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text((PACKAGING / "vmw-cloudinit-guest").read_text().replace(PRIVATE, str(private)))
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (trap / "argparse.py").write_text("raise SystemExit('imported from PYTHONPATH')")
+    status = run(["sh", str(wrapper), "status", "--root", str(tmp_path)], PYTHONPATH=str(trap))
+    assert status.returncode == 1
+    assert status.stdout.startswith("next boot:   does not ask\n")
+
+
+def test_the_script_for_clean_is_silent_where_the_package_is_gone(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    text = (PACKAGING / "clean.d/vmw-cloudinit-guest").read_text()
+    script.write_text(text.replace("/usr/bin/", f"{tmp_path}/"))
+    assert "/usr/bin/vmw-cloudinit-guest seal" in text
+    gone = run(["sh", str(script)])
+    assert (gone.returncode, gone.stdout) == (0, "")
+    (tmp_path / "vmw-cloudinit-guest").write_text('#!/bin/sh\necho "$@"\nexit 5\n')
+    (tmp_path / "vmw-cloudinit-guest").chmod(0o755)
+    there = run(["sh", str(script)])
+    assert (there.returncode, there.stdout) == (5, "seal\n")
