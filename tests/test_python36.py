@@ -7,9 +7,7 @@ runs all their tests on it, with the packages of that time, pyserial's being EL 
 import ast
 import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import serial
 
 from tests.guest.conversation import PAYLOADS, USERDATA, response
 from tests.guest.line import Guest, Pty
+from tests.support.python36 import environment, find_python36
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
@@ -26,17 +25,6 @@ SOURCES = sorted(
 )
 # The last releases for Python 3.6.
 PACKAGES = ["pytest==7.0.1", "hypothesis==6.31.6", "pyserial==3.1.1"]
-
-
-def find_python36() -> str | None:
-    """Return a Python 3.6 that works: the one on PATH may be a shim of pyenv's that leads nowhere."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    candidates = [shutil.which("python3.6"), *map(str, sorted(pyenv.glob("versions/3.6*/bin/python")))]
-    for candidate in filter(None, candidates):
-        command = [candidate, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 6))"]
-        if subprocess.run(command, capture_output=True, timeout=60).returncode == 0:
-            return candidate
-    return None
 
 
 @pytest.fixture(scope="module")
@@ -66,26 +54,9 @@ def test_a_fetch_works_on_a_real_python_3_6(python36: str, tmp_path: Path) -> No
     assert (seed / "user-data").read_bytes() == USERDATA
 
 
-@pytest.fixture(scope="module")
-def environment(python36: str) -> Path:
-    """Return a virtual environment of Python 3.6; it is kept, under a name that says what is in it."""
-    kept = ROOT / ".cache" / "-".join(["python3.6", *PACKAGES])
-    if not kept.exists():
-        kept.parent.mkdir(exist_ok=True)
-        # Built aside and renamed: what is interrupted is not taken for whole the next time.
-        with tempfile.TemporaryDirectory(dir=kept.parent) as aside:
-            subprocess.run([python36, "-m", "venv", f"{aside}/venv"], check=True, timeout=120)
-            install = [f"{aside}/venv/bin/python", "-m", "pip", "install", "--quiet"]
-            # The pip that comes with Python 3.6 picks releases that are for later Pythons.
-            subprocess.run([*install, "pip==21.3.1"], check=True, timeout=120)
-            subprocess.run([*install, *PACKAGES], check=True, timeout=300)
-            os.rename(f"{aside}/venv", kept)
-    return kept
-
-
 @pytest.mark.system
-def test_all_tests_of_guest_and_codec_pass_on_python_3_6(environment: Path) -> None:
-    command = [str(environment / "bin/python"), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+def test_all_tests_of_guest_and_codec_pass_on_python_3_6(python36: str) -> None:
+    command = [str(environment(python36, PACKAGES)), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
     ran = subprocess.run(
         [*command, "tests/guest", "tests/wire"],
         cwd=ROOT,
