@@ -1,0 +1,153 @@
+"""What is in the wheel: every file by name, so that none is missing and none slips in."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import vmw_cloudinit_guest
+from vmw_cloudinit_metadata import __version__
+
+ROOT = Path(__file__).parent.parent
+DIST_INFO = f"vmw_cloudinit_metadata-{__version__}.dist-info"
+
+# Sorted: a new file is one new line.
+FILES = """\
+vmw_cloudinit_guest/__init__.py
+vmw_cloudinit_guest/__main__.py
+vmw_cloudinit_guest/activation.py
+vmw_cloudinit_guest/arguments.py
+vmw_cloudinit_guest/binding.py
+vmw_cloudinit_guest/cli.py
+vmw_cloudinit_guest/client.py
+vmw_cloudinit_guest/config.py
+vmw_cloudinit_guest/console.py
+vmw_cloudinit_guest/defeats.py
+vmw_cloudinit_guest/dialogue.py
+vmw_cloudinit_guest/documents.py
+vmw_cloudinit_guest/errors.py
+vmw_cloudinit_guest/fetch.py
+vmw_cloudinit_guest/paths.py
+vmw_cloudinit_guest/py.typed
+vmw_cloudinit_guest/seed.py
+vmw_cloudinit_guest/serialport.py
+vmw_cloudinit_guest/status.py
+vmw_cloudinit_metadata/__init__.py
+vmw_cloudinit_metadata/__main__.py
+vmw_cloudinit_metadata/cli/__init__.py
+vmw_cloudinit_metadata/cli/config_file.py
+vmw_cloudinit_metadata/cli/demo.py
+vmw_cloudinit_metadata/cli/main.py
+vmw_cloudinit_metadata/cli/parameters.py
+vmw_cloudinit_metadata/cli/run.py
+vmw_cloudinit_metadata/cli/simulate.py
+vmw_cloudinit_metadata/config.py
+vmw_cloudinit_metadata/definition.py
+vmw_cloudinit_metadata/definition.schema.json
+vmw_cloudinit_metadata/drivers/__init__.py
+vmw_cloudinit_metadata/drivers/driver.py
+vmw_cloudinit_metadata/drivers/file.py
+vmw_cloudinit_metadata/drivers/loader.py
+vmw_cloudinit_metadata/errors.py
+vmw_cloudinit_metadata/examples/web-01.yaml
+vmw_cloudinit_metadata/examples/worker-01.yaml
+vmw_cloudinit_metadata/instance.py
+vmw_cloudinit_metadata/log.py
+vmw_cloudinit_metadata/nocloud.py
+vmw_cloudinit_metadata/py.typed
+vmw_cloudinit_metadata/simulator/__init__.py
+vmw_cloudinit_metadata/simulator/connection.py
+vmw_cloudinit_metadata/simulator/host.py
+vmw_cloudinit_metadata/simulator/port.py
+vmw_cloudinit_metadata/simulator/run.py
+vmw_cloudinit_metadata/simulator/telnet.py
+vmw_cloudinit_metadata/simulator/vm.py
+vmw_cloudinit_metadata/strict_yaml.py
+vmw_cloudinit_metadata/systemd.py
+vmw_cloudinit_metadata/vspc/__init__.py
+vmw_cloudinit_metadata/vspc/connection.py
+vmw_cloudinit_metadata/vspc/events.py
+vmw_cloudinit_metadata/vspc/listening.py
+vmw_cloudinit_metadata/vspc/port.py
+vmw_cloudinit_metadata/vspc/protocol.py
+vmw_cloudinit_metadata/vspc/server.py
+vmw_cloudinit_metadata/vspc/session.py
+vmw_cloudinit_metadata/vspc/telnet.py
+vmw_cloudinit_metadata/vspc/vm_client.py
+vmw_cloudinit_metadata/vspc/vmotion.py
+vmw_cloudinit_metadata/vspc/vmware_ext.py
+vmw_cloudinit_metadata/vspc/workers.py
+vmw_cloudinit_wire/__init__.py
+vmw_cloudinit_wire/packet.py
+vmw_cloudinit_wire/py.typed
+""".splitlines()
+
+METADATA_FILES = ["METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """Build it as pip does, but without the network: the backend is among the development tools."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
+    built = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert built.returncode == 0, built.stderr
+    (path,) = directory.iterdir()
+    assert path.name == f"vmw_cloudinit_metadata-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    return Parser().parsestr(wheel.read(f"{DIST_INFO}/METADATA").decode())
+
+
+def test_it_has_these_files_and_no_others(wheel: zipfile.ZipFile) -> None:
+    assert sorted(FILES) == FILES
+    assert sorted(wheel.namelist()) == sorted([*FILES, *(f"{DIST_INFO}/{name}" for name in METADATA_FILES)])
+
+
+def test_no_file_in_it_is_empty_that_should_not_be(wheel: zipfile.ZipFile) -> None:
+    empty = [each.filename for each in wheel.infolist() if not each.file_size]
+    assert [name for name in empty if not name.endswith("py.typed")] == []
+
+
+def test_the_commands_and_the_drivers_are_where_they_are_looked_for(wheel: zipfile.ZipFile) -> None:
+    assert wheel.read(f"{DIST_INFO}/entry_points.txt").decode().split("\n") == [
+        "[console_scripts]",
+        "vmw-cloudinit-guest = vmw_cloudinit_guest.cli:main",
+        "vmw-cloudinit-metadata = vmw_cloudinit_metadata.cli.main:main",
+        "",
+        "[vmw_cloudinit_metadata.drivers]",
+        "file = vmw_cloudinit_metadata.drivers.file:FileDriver",
+        "",
+    ]
+
+
+def test_its_metadata(metadata: Message) -> None:
+    assert metadata["Name"] == "vmw-cloudinit-metadata"
+    assert metadata["Version"] == __version__
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+
+
+def test_its_requirements(metadata: Message) -> None:
+    requirements = metadata.get_all("Requires-Dist", [])
+    assert sorted(each for each in requirements if "extra ==" not in each) == [
+        "click>=8.1",
+        "jsonschema>=4.10",
+        "pyserial>=3.5",
+        "pyyaml>=6.0",
+        "uvloop>=0.17; sys_platform == 'linux' and platform_python_implementation == 'CPython'",
+    ]
+
+
+def test_the_version_of_the_wheel_is_the_guests_too(metadata: Message) -> None:
+    assert metadata["Version"] == vmw_cloudinit_guest.__version__
