@@ -13,10 +13,16 @@ from typing import Callable, Optional
 from vmw_cloudinit_guest import binding, client, defeats, paths, seed
 from vmw_cloudinit_guest.binding import Standing, State
 from vmw_cloudinit_guest.config import Settings
+from vmw_cloudinit_guest.documents import Documents
 from vmw_cloudinit_guest.errors import NoAnswerError, NoPortError, UnusableAnswerError
 from vmw_cloudinit_guest.serialport import SerialPorts, find_ports
 
 Say = Callable[[str], None]
+
+_MACHINE_NOT_KNOWN = (
+    "/sys/class/dmi/id/product_uuid cannot be read: the seed is taken to be this machine's, even if the "
+    "machine is a clone"
+)
 
 
 def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, root: str = "/") -> str:
@@ -36,7 +42,9 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
     directory = settings.seed_directory
     machine = binding.product_uuid(root)
     standing = _settle(directory, machine, warn)
-    if directory == paths.SEED_DIRECTORY:  # the only one that cloud-init reads by itself
+    if directory == paths.SEED_DIRECTORY:  # what cloud-init reads, and no boot hangs on any other
+        if standing is Standing.OWN and machine is None:
+            warn(_MACHINE_NOT_KNOWN)
         for sentence in defeats.find(root):
             warn(sentence)
     if timeout is None:
@@ -47,8 +55,7 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
             name, documents = client.fetch(ports, timeout, time.monotonic, trace)
     except (NoPortError, NoAnswerError, UnusableAnswerError) as error:
         raise type(error)(f"{error}; {_without_answer(directory)}") from None
-    state = State(machine, documents.instance_id, name, int(time.time()))
-    changed = seed.write(directory, documents, binding.to_bytes(state))
+    changed = seed.write(directory, documents, _state(directory, documents, machine, name))
     if changed:
         _restore_labels(directory, root)
     seconds = time.monotonic() - began
@@ -71,12 +78,17 @@ def _settle(directory: str, machine: Optional[str], warn: Say) -> Standing:
             f"the seed in {directory} is bound to no machine: it stays until somebody answers; if it came "
             "with the template, run vmw-cloudinit-guest seal there"
         )
-    elif standing is Standing.OWN and machine is None:
-        warn(
-            "/sys/class/dmi/id/product_uuid cannot be read: the seed is taken to be this machine's, even if "
-            "the machine is a clone"
-        )
     return standing
+
+
+def _state(directory: str, documents: Documents, machine: Optional[str], port: str) -> bytes:
+    """Return the state to write: the old one if nothing is new, so that such a reboot touches no file."""
+    new = State(machine, documents.instance_id, port, int(time.time()))
+    content = seed.state(directory)
+    old = binding.from_bytes(content)
+    if content and old and old._replace(fetched=new.fetched) == new and seed.holds(directory, documents):
+        return content
+    return binding.to_bytes(new)
 
 
 def _without_answer(directory: str) -> str:

@@ -15,13 +15,10 @@ import fcntl
 import json
 import os
 import stat
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, List, Optional
 
 from vmw_cloudinit_guest.documents import Documents
 from vmw_cloudinit_guest.errors import SeedError
-
-# In the order of writing; meta-data is what makes a seed of them.
-_NAMES = ("user-data", "vendor-data", "network-config", "meta-data")
 
 # User-data is a secret.
 DIRECTORY_MODE = 0o700
@@ -41,23 +38,27 @@ _ADVICE = {
 def write(directory: str, documents: Documents, state: bytes) -> bool:
     """Make the directory hold these documents and no others, and the state file beside it these bytes.
 
-    Returns whether any document had to change. One that holds the same bytes already is not touched.
+    Returns whether any document had to change. A file that holds the same bytes already is not touched.
 
     Raises:
         SeedError: something cannot be written; cloud-init still sees the old instance.
     """
-    contents = {
-        "user-data": documents.user_data,
-        # Version 1 of the packets carries none: one that lies there belongs to another instance.
-        "vendor-data": None,
-        "network-config": documents.network_config,
-        "meta-data": documents.meta_data,
-    }
+    contents = _contents(documents)
     with _errors_told("write", directory):
         _make_directory(directory)
         with _locked(directory) as descriptor:
             _write_state(directory, state)
             return _update(directory, descriptor, contents)
+
+
+def holds(directory: str, documents: Documents) -> bool:
+    """Return whether the seed is made of these documents already.
+
+    Raises:
+        SeedError: it cannot be read.
+    """
+    with _errors_told("read", directory):
+        return not _differing(directory, _contents(documents))
 
 
 def delete(directory: str) -> bool:
@@ -73,7 +74,7 @@ def delete(directory: str) -> bool:
     with _errors_told("delete", directory):
         if os.path.isdir(directory):
             with _locked(directory) as descriptor:
-                for name in reversed(_NAMES):
+                for name in ("meta-data", "user-data", "vendor-data", "network-config"):
                     deleted |= _remove(os.path.join(directory, name))
                     if deleted and name == "meta-data":
                         os.fsync(descriptor)
@@ -122,6 +123,9 @@ def state_path(directory: str) -> str:
 def _write_state(directory: str, content: bytes) -> None:
     parent, name = os.path.split(state_path(directory))
     _remove(_beside(parent, name))  # left by a run that was killed
+    _protect(state_path(directory))
+    if _read(state_path(directory)) == content:
+        return
     try:
         _write_beside(parent, name, content)
         _put_in_place(parent, name, content)
@@ -131,12 +135,28 @@ def _write_state(directory: str, content: bytes) -> None:
         os.fsync(descriptor)
 
 
+def _contents(documents: Documents) -> Dict[str, Optional[bytes]]:
+    """Return the files in the order of writing, None for one that is to be absent."""
+    return {
+        "user-data": documents.user_data,
+        # Version 1 of the packets carries none: one that lies there belongs to another instance.
+        "vendor-data": None,
+        "network-config": documents.network_config,
+        # Last: it is what makes a seed of them.
+        "meta-data": documents.meta_data,
+    }
+
+
+def _differing(directory: str, contents: Dict[str, Optional[bytes]]) -> List[str]:
+    return [name for name in contents if _read(os.path.join(directory, name)) != contents[name]]
+
+
 def _update(directory: str, descriptor: int, contents: Dict[str, Optional[bytes]]) -> bool:
-    """Replace what differs; ``contents`` in the order of writing, None for a file that is to be absent."""
+    """Replace what differs."""
     for name in contents:
         _remove(_beside(directory, name))  # left by a run that was killed
         _protect(os.path.join(directory, name))
-    changed = [name for name in contents if _read(os.path.join(directory, name)) != contents[name]]
+    changed = _differing(directory, contents)
     try:
         for name in changed:
             _write_beside(directory, name, contents[name])

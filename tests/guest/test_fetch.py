@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple
 
@@ -83,6 +84,30 @@ def test_a_later_boot_of_the_same_machine_waits_short(run: Fetch) -> None:
     assert run.warnings == []
 
 
+def test_a_reboot_with_nothing_new_touches_no_file_and_any_news_is_dated(
+    run: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+
+    def dated() -> Optional[int]:
+        run()
+        state = run.state()
+        return state and state.fetched
+
+    assert dated() == 1000
+    path = Path(seed.state_path(str(run.directory)))
+    before = (path.stat().st_ino, path.stat().st_mtime_ns)
+    now[0] = 2000.0
+    assert dated() == 1000
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == before
+    run.answer = lambda: DOCUMENTS._replace(user_data=b"#cloud-config\nnew: true\n")
+    assert dated() == 2000
+    now[0] = 3000.0
+    run.machine.has_uuid(UUID[:-1] + "c")
+    assert dated() == 3000
+
+
 def test_a_timeout_that_is_given_counts_on_any_boot(run: Fetch) -> None:
     for _ in range(2):
         run(timeout=7.0)
@@ -158,8 +183,10 @@ def test_a_seed_without_a_state_stays_and_waits_long_until_there_is_an_answer(ru
 
 @pytest.mark.parametrize("bound_to", [None, UUID, OTHER_UUID])
 def test_where_the_machine_is_not_known_a_bound_seed_is_never_deleted(
-    run: Fetch, bound_to: Optional[str]
+    run: Fetch, bound_to: Optional[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(paths, "SEED_DIRECTORY", str(run.directory))
+    run.machine.is_enabled()
     run.machine.path("/sys/class/dmi/id/product_uuid").unlink()
     run.inherits(bound_to)
     run.fails(NoAnswerError("no answer"))
@@ -167,6 +194,13 @@ def test_where_the_machine_is_not_known_a_bound_seed_is_never_deleted(
     assert run.timeout == Settings().later_boot_timeout
     assert len(run.warnings) == 1
     assert "product_uuid cannot be read" in run.warnings[0]
+
+
+def test_where_the_machine_is_not_known_a_seed_for_trying_out_needs_no_warning(run: Fetch) -> None:
+    run.machine.path("/sys/class/dmi/id/product_uuid").unlink()
+    for _ in range(2):
+        run()
+        assert run.warnings == []
 
 
 def test_where_the_machine_is_not_known_a_first_fetch_says_nothing_of_it(run: Fetch) -> None:

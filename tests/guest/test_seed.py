@@ -250,7 +250,7 @@ def test_the_state_is_put_in_place_first_and_meta_data_last_each_on_the_disk_bef
 
     monkeypatch.setattr(os, "replace", recorded_replace)
     monkeypatch.setattr(os, "fsync", recorded_fsync)
-    write(directory, NEW)
+    write(directory, NEW, NEW_STATE)
     assert steps == [
         *["fsync file", "nocloud.state", "fsync directory"],
         *["fsync file"] * 3,
@@ -299,6 +299,24 @@ def test_a_relative_directory_and_one_behind_a_link_will_do(
     monkeypatch.chdir(tmp_path)
     assert write(Path("link/seed"), NEW)
     assert json.loads((tmp_path / "real" / "seed" / "meta-data").read_text()) == {"instance-id": "new"}
+
+
+def test_a_seed_holds_documents_only_if_it_holds_all_of_them_and_no_others(directory: Path) -> None:
+    assert not seed.holds(str(directory), NEW)
+    write(directory, NEW)
+    assert seed.holds(str(directory), NEW)
+    assert not seed.holds(str(directory), NEW._replace(network_config=None))
+    (directory / "vendor-data").write_bytes(b"of a template")
+    assert not seed.holds(str(directory), NEW)
+
+
+def test_a_state_of_the_same_bytes_is_left_untouched_but_for_its_mode(directory: Path) -> None:
+    write(directory, NEW)
+    path = Path(seed.state_path(str(directory)))
+    inode = path.stat().st_ino
+    path.chmod(0o644)
+    write(directory, OLD)
+    assert (path.stat().st_ino, mode(path)) == (inode, 0o600)
 
 
 def test_the_state_lies_beside_the_seed_for_root_alone_and_is_written_with_it(directory: Path) -> None:
