@@ -6,7 +6,7 @@ Not logging: its import is dear, and one line in the right place is all there is
 import enum
 import os
 import sys
-from typing import TextIO
+from typing import Optional, TextIO
 
 PROGRAM = "vmw-cloudinit-guest"
 
@@ -21,7 +21,7 @@ class Level(enum.IntEnum):
 
 
 def say(level: Level, line: str) -> None:
-    """Print one line that no name from outside can break or recolour, on a console of any encoding."""
+    """Print one line that no name from outside can break or recolour, on any console."""
     stream = sys.stdout if level == Level.INFO else sys.stderr
     text = "".join(character if character.isprintable() else "?" for character in line)
     if level == Level.WARNING:
@@ -31,14 +31,27 @@ def say(level: Level, line: str) -> None:
         text = f"<{level:d}>{text}"
     elif level in (Level.ERROR, Level.WARNING):
         text = f"{PROGRAM}: {text}"
-    stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
-    stream.flush()
+    _write(stream, text.encode("ascii", "backslashreplace").decode() + "\n")
 
 
-def _is_journal(stream: TextIO) -> bool:
+def _write(stream: Optional[TextIO], text: str) -> None:
+    """Write, or lose the line: a console that has hung up must not cost a VM its seed."""
+    if stream is None:
+        return  # it was closed by who started us
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        # What is left in the buffer is written again at the end, and must not fail there.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def _is_journal(stream: Optional[TextIO]) -> bool:
     """Whether a stream goes to the journal. systemd.exec(5): JOURNAL_STREAM is its device and inode."""
     journal = os.environ.get("JOURNAL_STREAM")
-    if not journal:
+    if not journal or stream is None:
         return False
     try:
         status = os.fstat(stream.fileno())

@@ -52,3 +52,18 @@ def test_a_journal_that_is_somebody_elses_changes_nothing(
 def test_nothing_from_outside_breaks_or_recolours_the_line(capsys: Any) -> None:
     say(Level.INFO, "i\n\x1b[31mw\xe9b")
     assert capsys.readouterr().out == "i??[31mw\\xe9b\n"
+
+
+def test_a_line_that_nobody_can_take_is_lost_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        say(Level.INFO, "seed written")
+        say(Level.INFO, "seed written")
+    # Closing has flushed what was left.
+    assert full.closed
+
+
+def test_without_standard_output_a_line_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+    monkeypatch.setattr(sys, "stdout", None)
+    say(Level.INFO, "seed written")
