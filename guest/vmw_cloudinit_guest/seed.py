@@ -222,8 +222,11 @@ def _remove(path: str) -> bool:
 def _make_directory(directory: str) -> None:
     """Make the seed directory and those above it; one that exists gets its mode put right."""
     _make_missing(os.path.abspath(directory), DIRECTORY_MODE)
-    if stat.S_IMODE(os.stat(directory).st_mode) != DIRECTORY_MODE:
-        os.chmod(directory, DIRECTORY_MODE)
+    with _opened(
+        directory
+    ) as descriptor:  # which refuses a file of that name: its mode is not ours to change
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != DIRECTORY_MODE:
+            os.fchmod(descriptor, DIRECTORY_MODE)
 
 
 def _make_missing(directory: str, mode: int) -> None:

@@ -291,6 +291,15 @@ def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
         write(tmp_path / "file", NEW)
 
 
+def test_a_file_in_the_place_of_the_directory_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "passwd"
+    file.write_bytes(b"root\n")
+    file.chmod(0o644)
+    with pytest.raises(SeedError, match=r"cannot write the seed .*passwd: Not a directory"):
+        write(file, NEW)
+    assert (file.read_bytes(), mode(file)) == (b"root\n", 0o644)
+
+
 def test_a_relative_directory_and_one_behind_a_link_will_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
