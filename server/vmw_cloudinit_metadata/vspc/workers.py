@@ -32,14 +32,19 @@ class Workers:
         """Call the function in a worker thread; return or raise what it does.
 
         Raises:
-            RuntimeError: the function raised what an event loop cannot pass on: SystemExit, StopIteration …
+            RuntimeError: the function raised what an event loop cannot pass on: SystemExit, StopIteration …;
+                or the system has no thread to spare.
         """
         await self._free.acquire()
-        self._busy += 1
-        if self._busy > len(self._threads):
+        if self._busy == len(self._threads):
             thread = threading.Thread(target=self._work, name=f"driver-{len(self._threads)}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads for this process at the moment; the next call tries again
+                self._free.release()
+                raise
             self._threads.append(thread)
-            thread.start()
+        self._busy += 1
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._calls.put((future, function, args))
         return await future

@@ -121,6 +121,23 @@ def test_an_idle_thread_is_used_before_another_is_started(run: peer.Run) -> None
     run(test())
 
 
+def test_a_thread_that_the_system_refuses_costs_one_call_only(
+    run: peer.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def test() -> None:
+        async with workers_of(1) as workers, asyncio.timeout(peer.PATIENCE):
+            with monkeypatch.context() as refusing:
+                refusing.setattr(threading.Thread, "start", refuse)
+                with pytest.raises(RuntimeError, match="can't start new thread"):
+                    await workers.run(str)
+            assert await workers.run(str, 1) == "1"
+
+    run(test())
+
+
 def test_a_call_that_nobody_waits_for_any_more_is_not_made(run: peer.Run) -> None:
     async def test() -> None:
         gate, late = Gate(), Gate()
