@@ -21,6 +21,7 @@ from vmw_cloudinit_metadata.definition import MAX_DEFINITION, parse_definition
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.log import printable
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
 
 SUFFIXES = (".yaml", ".yml")
@@ -168,9 +169,9 @@ class FileDriver(Driver):
                 with self._lock:
                     self._drop(path)
                 return None
-            entry = _Entry(None, False, b"", None, f"{path}: cannot be read: {error.strerror}")
+            entry = _Entry(None, False, b"", None, f"{printable(path)}: cannot be read: {error.strerror}")
         except DefinitionError as error:
-            entry = _Entry(None, False, b"", None, str(error))
+            entry = _Entry(None, False, b"", None, f"{printable(path)}: {error}")
         before = self._keep(path, entry)
         news = before is None or (before.digest, before.faults) != (entry.digest, entry.faults)
         if entry.faults and news:
@@ -185,7 +186,8 @@ class FileDriver(Driver):
         if known is not None and known.digest == digest:
             return known._replace(signature=signature, settled=settled)
         try:
-            return _Entry(signature, settled, digest, parse_definition(text, path))
+            # A name may hold line ends, and a log must not.
+            return _Entry(signature, settled, digest, parse_definition(text, printable(path)))
         except DefinitionError as error:
             return _Entry(signature, settled, digest, None, str(error))
 
@@ -193,17 +195,17 @@ class FileDriver(Driver):
         """Read a file through one descriptor, none of whose properties changed meanwhile."""
         target = Path(os.path.realpath(path))
         if not target.is_relative_to(os.path.realpath(self.options.directory)):
-            raise DefinitionError(f"{path}: is a link that leads out of the directory")
+            raise DefinitionError("is a link that leads out of the directory")
         for _ in range(READ_ATTEMPTS):
             # First, because opening a device can set it going. O_NONBLOCK is for a FIFO put here just now.
             if not stat.S_ISREG(os.stat(target).st_mode):
-                raise DefinitionError(f"{path}: is not a file")
+                raise DefinitionError("is not a file")
             with open(os.open(target, _READ_ONLY), "rb") as file:
                 before = _Signature.of(os.fstat(file.fileno()))
                 text = file.read(MAX_DEFINITION + 1)
                 if before == _Signature.of(os.fstat(file.fileno())):
                     return before, text
-        raise DefinitionError(f"{path}: changes while it is read; the VM's next request reads it again")
+        raise DefinitionError("changes while it is read; the VM's next request reads it again")
 
     def _keep(self, path: str, entry: _Entry) -> _Entry | None:
         """Remember an entry; return the one it replaces."""

@@ -275,6 +275,19 @@ def test_a_broken_file_is_logged_once_per_change(store: Store, caplog: pytest.Lo
     assert len(caplog.records) == 2
 
 
+@pytest.mark.parametrize("text", ["metadata: [", "metadata: {}"])
+def test_a_name_with_line_ends_makes_no_lines_in_the_log(
+    store: Store, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    store.write("web\n2026 ERROR forged.yaml", text)
+    (store.directory / "link\nforged.yaml").symlink_to("/etc/passwd")
+    for name in ("web\n2026 ERROR forged", "link\nforged"):
+        assert store.ask(name) is None
+    assert "\\nforged" in caplog.text
+    assert "\nforged" not in caplog.text
+    assert "\n2026 ERROR" not in caplog.text
+
+
 def test_a_broken_file_harms_no_other_vm(store: Store) -> None:
     store.write("web-01.yaml", "[" * 100_000)
     store.write("web-02.yaml", GOOD.format("two"))
