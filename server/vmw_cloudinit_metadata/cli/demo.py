@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from vmw_cloudinit_metadata import log
+from vmw_cloudinit_metadata.cli.parameters import check_text
 from vmw_cloudinit_metadata.drivers.file import SUFFIXES, FileDriver
 from vmw_cloudinit_metadata.errors import MetadataError
 from vmw_cloudinit_metadata.simulator import SimulatedVM
@@ -25,7 +26,12 @@ class DemoError(MetadataError):
 
 @click.command()
 @click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--vm", metavar="NAME", help="The VM to simulate.  [default: that of the first definition]")
+@click.option(
+    "--vm",
+    callback=check_text,
+    metavar="NAME",
+    help="The VM to simulate.  [default: that of the first definition]",
+)
 def demo(directory: Path | None, vm: str | None) -> None:
     """Serve a definition to a simulated VM, and show what arrives.
 

@@ -34,6 +34,19 @@ def check_driver_options(
         raise click.BadParameter(f"{error}.") from None
 
 
+def check_text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a text that can be sent: not empty, and UTF-8; None if there is none."""
+    if value is None:
+        return None
+    if not value:
+        raise click.BadParameter("it is empty.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8.") from None
+    return value
+
+
 class Seconds(click.FloatRange):
     """A time that a clock can count: "nan" is a float, and in no range, but click lets it through."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from vmw_cloudinit_metadata.cli.parameters import check_text
 from vmw_cloudinit_metadata.config import parse_address
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.simulator import DEFAULT_PORT, SimulatedVM
@@ -25,17 +26,6 @@ def check_address(ctx: click.Context, param: click.Parameter, value: str) -> tup
     if not host or not port:
         raise click.BadParameter(f"'{value}' is not HOST:PORT of a server.")
     return host, port
-
-
-def check_text(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    """Return a text that can be sent: not empty, and UTF-8."""
-    if not value:
-        raise click.BadParameter("it is empty.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("it is not UTF-8.") from None
-    return value
 
 
 @click.command(

@@ -3,6 +3,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support import command
 
 
@@ -45,3 +47,10 @@ def test_a_directory_without_a_definition_is_one_sentence(tmp_path: Path) -> Non
     result = command.server("demo", str(tmp_path))
     assert result.returncode == 1
     assert result.stderr == f"vmw-cloudinit-metadata: there is no definition (*.yaml) in {tmp_path}\n"
+
+
+@pytest.mark.parametrize(("name", "reason"), [("", "it is empty"), ("\udcff", "it is not UTF-8")])
+def test_a_name_that_no_vm_has_is_wrong_usage(name: str, reason: str) -> None:
+    result = command.server("demo", "--vm", name)
+    assert result.returncode == 2
+    assert f"Invalid value for '--vm': {reason}." in result.stderr
