@@ -7,7 +7,7 @@ loops). What the suboptions of an option mean is not known here.
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 IAC = b"\xff"
 SB = 250
@@ -67,7 +67,7 @@ class Suboption:
     """What stood between ``IAC SB option`` and ``IAC SE``, IAC un-doubled."""
 
     option: int
-    content: bytes
+    content: bytes = field(repr=False)  # a service URI's token, or a vMotion's secret, may be in it
 
     def __bytes__(self) -> bytes:
         return b"\xff\xfa%c%b\xff\xf0" % (self.option, escape(self.content))
