@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -108,7 +109,10 @@ class Peer:
         """Read GOAHEAD; return its token. What came before it is in ``before_go_ahead``."""
         begin = b"\xff\xfa\xe8\x29"
         self.before_go_ahead = (await self.take(begin))[: -len(begin)]
-        token = await self.take(b"\xff\xf0")
+        token = b""
+        # A random secret may hold what looks like an IAC SE, its IAC doubled.
+        while not re.fullmatch(rb"(?:[^\xff]|\xff\xff)*\xff\xf0", token, re.DOTALL):
+            token += await self.take(b"\xff\xf0")
         return token[:-2].replace(b"\xff\xff", b"\xff")
 
     async def arrive(self, token: bytes) -> None:

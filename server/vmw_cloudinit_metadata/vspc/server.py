@@ -80,6 +80,9 @@ class VSPCServer:
         self._refusals = Throttle(10.0)
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
         self._vmotions: VMotionTable
+        self._vmotion_timer: asyncio.TimerHandle | None = (
+            None  # one for all: each VM can begin by the thousand
+        )
         self._stopping = asyncio.Event()
         self._told_to_reload = asyncio.Event()
         self._empty = asyncio.Event()  # the last connection has ended
@@ -248,13 +251,15 @@ class VSPCServer:
                     self._begin_session(protocol, port)
                 case events.VMLeft(port):
                     self._end_session(port, "disconnected")
-                case events.VMotionBegan():
-                    protocol.logger.info("vMotion began")
-                    self.loop.call_later(VMOTION_SECONDS + TIMER_SLACK, self._expire_vmotions)
+                case events.VMotionBegan(port):
+                    if session := self._sessions.get(port):
+                        session.log_vmotion("vMotion began")
+                    self._watch_vmotions()
                 case events.VMotionCompleted(port):
                     self._move_session(protocol, port)
-                case events.VMotionAborted():
-                    protocol.logger.info("vMotion aborted")
+                case events.VMotionAborted(port):
+                    if session := self._sessions.get(port):
+                        session.log_vmotion("vMotion aborted")
                 case events.ProxyRefused(service):
                     protocol.logger.warning("refused: asks for the service %a, this is %a", service, self.uri)
                     protocol.close_when_sent()
@@ -279,7 +284,10 @@ class VSPCServer:
         protocol.logger.info("connected, vc-uuid %s, bios-uuid %s", *uuids)
 
     def _move_session(self, protocol: VSPCProtocol, port: Port) -> None:
-        session = self._sessions[port]
+        session = self._sessions.get(port)
+        if session is None:  # the driver made no client for it, and its source was closed
+            protocol.transport.abort()
+            return
         protocol.identified()
         protocol.logger.vm = session.carrier.logger.vm
         protocol.logger.info("vMotion completed, came from %s", session.carrier.logger.peer)
@@ -290,18 +298,24 @@ class VSPCServer:
             session.carrier.logger.info("%s", reason)
             session.close()
 
+    def _watch_vmotions(self) -> None:
+        if self._vmotion_timer is None and (deadline := self._vmotions.deadline) is not None:
+            self._vmotion_timer = self.loop.call_at(deadline + TIMER_SLACK, self._expire_vmotions)
+
     def _expire_vmotions(self) -> None:
+        self._vmotion_timer = None
         for vmotion in self._vmotions.expire():
             if vmotion.source_open:
-                session = self._sessions[vmotion.port]
-                session.carrier.logger.warning(
-                    "vMotion not completed in %g s, taken as aborted", VMOTION_SECONDS
-                )
-                session.carrier.flush()
+                if session := self._sessions.get(vmotion.port):
+                    session.carrier.logger.warning(
+                        "vMotion not completed in %g s, taken as aborted", VMOTION_SECONDS
+                    )
+                    session.carrier.flush()
             else:
                 self._end_session(
                     vmotion.port, f"lost: its vMotion was not completed in {VMOTION_SECONDS:g} s"
                 )
+        self._watch_vmotions()
 
 
 def _descriptors() -> int:

@@ -5,7 +5,7 @@ A session belongs to the port, not to the socket: a vMotion gives it another car
 
 import asyncio
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any, Protocol
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
@@ -54,6 +54,7 @@ class Session:
         self._room: asyncio.Event | None = None
         self._sent = 0
         self._boots, self._failures = Throttle(LOG_SECONDS), Throttle(LOG_SECONDS)
+        self._vmotions: defaultdict[str, Throttle] = defaultdict(lambda: Throttle(LOG_SECONDS))
         self.client = driver.new_client(port.identity.name, SerialWriter(self))
         self.client.vm_vc_uuid = port.identity.vc_uuid
         self.client.vm_bios_uuid = port.identity.bios_uuid
@@ -92,6 +93,11 @@ class Session:
         """Take note that the port has got rid of some output."""
         if self._room is not None and self.port.unsent <= self._max_unsent:
             self._room.set()
+
+    def log_vmotion(self, what: str) -> None:
+        """Log a step of a vMotion; a host that takes it again and again fills no log."""
+        level = logging.INFO if self._vmotions[what].count() else logging.DEBUG
+        self.carrier.logger.log(level, "%s", what)
 
     def close(self) -> None:
         """Stop answering: the VM has gone."""

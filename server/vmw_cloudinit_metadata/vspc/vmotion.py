@@ -53,6 +53,11 @@ class VMotionTable:
     def __len__(self) -> int:
         return len(self._by_port)
 
+    @property
+    def deadline(self) -> float | None:
+        """Return when the oldest vMotion is over the time limit; None if there is none."""
+        return next((vmotion.deadline for vmotion in self._by_port.values()), None)
+
     def begin(self, port: Port, sequence: bytes) -> VMotion | None:
         """Begin a vMotion and hold the port's output, or return None: not now.
 

@@ -170,6 +170,16 @@ def test_the_time_limit_holds_with_a_destination_too(table: VMotionTable, clock:
     assert vmotion.ended
 
 
+def test_the_deadline_of_the_table_is_that_of_its_oldest_vmotion(table: VMotionTable, clock: Clock) -> None:
+    assert table.deadline is None
+    first = begun(table, port())
+    clock.now += 1.0
+    second = begun(table, port())
+    assert table.deadline == first.deadline
+    table.end(first)
+    assert table.deadline == second.deadline == first.deadline + 1.0
+
+
 def test_who_expires_a_vmotion_learns_whether_the_port_is_lost(table: VMotionTable, clock: Clock) -> None:
     stays, lost = begun(table, port()), begun(table, port())
     lost.port.carrier = None  # its source has left
