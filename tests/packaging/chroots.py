@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.packaging.support import ROOT, output_of
@@ -47,9 +48,9 @@ class Chroot:
         self.root = root
 
     @classmethod
-    def unpacked(cls, root: Path, suite: str) -> "Chroot":
+    def unpacked(cls, root: Path, suite: str, at_hand: Sequence[str] = AT_HAND) -> "Chroot":
         """Make one of the least that is a release of Debian, and apt."""
-        base = output_of(ROOT / "packaging/chroot-base", suite, *AT_HAND).strip()
+        base = output_of(ROOT / "packaging/chroot-base", suite, *at_hand).strip()
         root.mkdir()
         output_of("tar", "--extract", "--numeric-owner", "--directory", root, "--file", base)
         return cls(root)

@@ -1,11 +1,13 @@
 """The builds: the same bytes from the same tree, whoever builds; nothing that lintian has to say."""
 
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.packaging.chroots import Chroot
 from tests.packaging.support import ROOT, Packages, output_of, packages_in
 
 pytestmark = pytest.mark.system
@@ -54,3 +56,31 @@ def test_lintian_has_nothing_to_say(debs: Packages) -> None:
         check=False,
     )
     assert (said.returncode, said.stdout) == (0, "")
+
+
+def _build_dependencies() -> list[str]:
+    """Return the real packages that debian/control names, or names by what they provide."""
+    control = (ROOT / "debian/control").read_text()
+    named = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.MULTILINE)
+    assert named is not None
+    names = {line.strip(" ,").split()[0] for line in named[1].splitlines()}
+    real = {name for name in names if not name.startswith(("debhelper-compat", "dh-sequence-"))}
+    return sorted(real | {"build-essential", "debhelper", "dh-python"})
+
+
+def test_debian_13_builds_them_with_what_the_control_file_names(tmp_path: Path) -> None:
+    chroot = Chroot.unpacked(tmp_path / "trixie", "trixie", at_hand=_build_dependencies())
+    output_of(ROOT / "packaging/copy-tree", chroot / "/build/tree")
+
+    chroot.run("apt-get", "build-dep", "--yes", "--no-install-recommends", "/build/tree")
+    built = chroot.run("sh", "-c", "cd /build/tree && dpkg-buildpackage --build=binary --no-sign 2>&1")
+    assert re.search(r"=== \d+ passed in ", built)
+
+    contents = {
+        name: output_of("dpkg-deb", "--contents", path)
+        for name, path in packages_in(chroot / "/build", "deb").items()
+    }
+    # Where Debian 13 keeps them.
+    for name in contents:
+        assert f" ./usr/lib/systemd/system/{name}.service\n" in contents[name]
+        assert " ./lib/" not in contents[name]
