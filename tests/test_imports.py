@@ -56,7 +56,7 @@ SERVER = {
     "simulator": {"errors", "vspc.vmware_ext"},
     "config": {"errors", "vspc.server"},
     "cli": {
-        *("config", "drivers.file", "drivers.loader", "errors", "log"),
+        *("config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
         *("simulator", "vspc.events", "vspc.server"),
     },
 }

@@ -2,6 +2,9 @@
 
 import asyncio
 import importlib.resources
+import os
+import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +13,7 @@ import click
 
 from vmw_cloudinit_metadata import log
 from vmw_cloudinit_metadata.cli.parameters import check_text
+from vmw_cloudinit_metadata.definition import parse_definition
 from vmw_cloudinit_metadata.drivers.file import SUFFIXES, FileDriver
 from vmw_cloudinit_metadata.errors import MetadataError
 from vmw_cloudinit_metadata.simulator import SimulatedVM
@@ -42,22 +46,31 @@ def demo(directory: Path | None, vm: str | None) -> None:
     Needs no root, and ends by itself.
     """
     log.set_up("warning")
+    # What SIGINT does anyway: end in order, and leave nothing behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with importlib.resources.as_file(
         importlib.resources.files("vmw_cloudinit_metadata") / "examples"
     ) as examples:
-        asyncio.run(_demonstrate(directory or examples, vm or _first_vm(directory or examples)))
+        definition = _definition(directory or examples, vm)
+        parse_definition(definition.read_bytes(), str(definition))  # its faults are to be told at once
+        new_directory = Path(tempfile.mkdtemp(prefix="vmw-cloudinit-demo-"))
+        try:
+            asyncio.run(_demonstrate(definition, new_directory / "nocloud"))
+        except BaseException:
+            shutil.rmtree(new_directory)
+            raise
 
 
-async def _demonstrate(directory: Path, name: str) -> None:
+async def _demonstrate(definition: Path, seed: Path) -> None:
+    directory, name = definition.parent, definition.stem
     server = VSPCServer(
         URI, FileDriver({"directory": str(directory)}), ServerOptions(listen=(("127.0.0.1", 0),))
     )
     ((host, port),) = await server.listen()
-    seed = Path(tempfile.mkdtemp(prefix="vmw-cloudinit-demo-")) / "nocloud"
     vm = SimulatedVM(name, URI, host, port)
     try:
         with PtyPort() as serial_port:
-            click.echo(f"definitions  {directory}")
+            click.echo(f"definition   {definition}")
             click.echo(f"server       {host}:{port}, service URI {URI}")
             await vm.start()
             click.echo(f"ESXi host    simulated: connected for VM {name}, vc-uuid {vm.identity.vc_uuid}")
@@ -68,14 +81,18 @@ async def _demonstrate(directory: Path, name: str) -> None:
         await vm.close()
         await server.close()
     _show(seed)
-    click.echo(_HOW_TO_GO_ON.format(directory=directory, name=name, seed=seed.parent))
+    programs = (
+        "" if shutil.which("vmw-cloudinit-metadata") else f"{os.path.relpath(Path(sys.executable).parent)}/"
+    )
+    click.echo(_HOW_TO_GO_ON.format(directory=directory, name=name, seed=seed.parent, bin=programs))
 
 
-def _first_vm(directory: Path) -> str:
-    names = sorted(path.stem for path in directory.iterdir() if path.suffix in SUFFIXES)
-    if not names:
-        raise DemoError(f"there is no definition (*.yaml) in {directory}")
-    return names[0]
+def _definition(directory: Path, name: str | None) -> Path:
+    found = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES)
+    for path in found:
+        if name in (None, path.stem):
+            return path
+    raise DemoError(f"there is no definition ({name or '*'}.yaml) in {directory}")
 
 
 async def _run_guest(port: str, seed: Path) -> None:
@@ -103,10 +120,10 @@ def _show(seed: Path) -> None:
 _HOW_TO_GO_ON = """
 How to go on:
 
-  serve       vmw-cloudinit-metadata run --uri my-metadata \\
+  serve       {bin}vmw-cloudinit-metadata run --uri my-metadata \\
                   --driver file --driver-opts '{{"directory": "{directory}"}}'
-  simulate    vmw-cloudinit-metadata simulate --connect 127.0.0.1:13370 --uri my-metadata --vm {name}
-  ask         vmw-cloudinit-guest fetch --port THE-PTY-IT-PRINTS --seed-dir ./seed
+  simulate    {bin}vmw-cloudinit-metadata simulate --connect 127.0.0.1:13370 --uri my-metadata --vm {name}
+  ask         {bin}vmw-cloudinit-guest fetch --port THE-PTY-IT-PRINTS --seed-dir ./seed
   for real    README.md, "Set it up on vSphere"
 
 The seed may be deleted: rm -r {seed}"""

@@ -1,6 +1,9 @@
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,32 @@ def test_a_name_that_no_vm_has_is_wrong_usage(name: str, reason: str) -> None:
     result = command.server("demo", "--vm", name)
     assert result.returncode == 2
     assert f"Invalid value for '--vm': {reason}." in result.stderr
+
+
+def test_a_vm_without_a_definition_is_one_sentence_at_once(tmp_path: Path) -> None:
+    (tmp_path / "web-01.yaml").write_text("metadata: {instance-id: i-1, hostname: web-01}\n")
+    result = command.server("demo", str(tmp_path), "--vm", "web-02")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"vmw-cloudinit-metadata: there is no definition (web-02.yaml) in {tmp_path}\n"
+
+
+def test_the_faults_of_a_definition_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "web-01.yaml").write_text("metadata: {hostname: web-01}\n")
+    result = command.server("demo", str(tmp_path))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "web-01.yaml:1: metadata: instance-id is missing" in result.stderr
+
+
+def test_when_it_is_ended_nothing_is_left(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vmw_cloudinit_metadata", "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("definition")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
