@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # A module, or a package with all that is in it -> what of the project it may import besides its own package.
 SERVER = {
     "errors": set(),
-    "log": set(),
+    "log": {"systemd"},
     "systemd": set(),
     "instance": {"errors"},
     "nocloud": {"errors", "instance"},
@@ -57,7 +57,7 @@ SERVER = {
     "config": {"errors", "vspc.server"},
     "cli": {
         *("config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
-        *("simulator", "vspc.events", "vspc.server"),
+        *("simulator", "systemd", "vspc.events", "vspc.server"),
     },
 }
 

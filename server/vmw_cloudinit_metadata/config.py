@@ -20,6 +20,7 @@ class Settings:
     )  # a password may be among them
     server: ServerOptions = field(default_factory=ServerOptions)
     log_level: str = "info"
+    log_format: str = "auto"
 
 
 def parse_address(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:

@@ -1,23 +1,91 @@
-"""Logging: its set-up, the adapter that says which VM a line is about, a throttle for what repeats.
+"""Logging: set-up, formats, the adapter that says which VM a line is about, a throttle for what repeats.
 
 Payloads, tokens and keys are never handed to a logger, at any level.
 """
 
+import datetime
+import json
 import logging
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+from vmw_cloudinit_metadata import systemd
+
 LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "text", "json")
 
 
-def set_up(level: str) -> None:
-    """Log to standard error from this level on."""
-    logging.basicConfig(format=FORMAT, level=level.upper(), force=True)
+def set_up(level: str, form: str = "auto") -> None:
+    """Log to standard error from this level on.
+
+    ``form`` is ``text``, lines for people; ``json``, an object a line; or ``auto``, which is text, and for
+    systemd's journal text without what the journal notes itself.
+    """
+    handler = logging.StreamHandler()
+    if form == "auto" and systemd.stderr_is_journal():
+        handler.setFormatter(JournalFormatter())
+    else:
+        handler.setFormatter(JSONFormatter() if form == "json" else TextFormatter())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # What the event loop says at DEBUG is not about any VM.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people: time, level, logger, message."""
+
+    def __init__(self, form: str = "%(asctime)s %(levelname)s %(name)s: %(message)s") -> None:
+        super().__init__(form)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return what was raised and where, as everywhere: its text may quote a secret."""
+        return describe(ei[1]) if ei[1] else ""
+
+
+class JournalFormatter(TextFormatter):
+    """Lines for systemd's journal, which knows the time: each begins with its priority (sd-daemon(3))."""
+
+    # Those of syslog(3).
+    _PRIORITIES = (
+        (logging.CRITICAL, 2),
+        (logging.ERROR, 3),
+        (logging.WARNING, 4),
+        (logging.INFO, 6),
+        (logging.NOTSET, 7),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("%(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's lines, each with the priority, for each is an entry of the journal."""
+        priority = next(number for level, number in self._PRIORITIES if record.levelno >= level)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).split("\n"))
+
+
+class JSONFormatter(TextFormatter):
+    """An object a line, for programs: time, level, logger, peer, vm, message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON; ``peer`` and ``vm`` are null where a line is about neither."""
+        peer, vm = getattr(record, "peer", None), getattr(record, "vm", None)
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        text = super().format(record)
+        return json.dumps(
+            {
+                "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "peer": peer,
+                "vm": vm or None,
+                "message": text if peer is None else text.removeprefix(f"{_subject(peer, vm or '')}: "),
+            }
+        )
 
 
 def printable(text: str) -> str:
@@ -51,8 +119,12 @@ class ConnectionLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log the message with its subject in front, which is no part of the format: a name may hold "%"."""
         if self.isEnabledFor(level):
-            subject = f"{self.peer} {printable(self.vm)}".rstrip()
-            self.logger.log(level, f"%s: {msg}", subject, *args, **kwargs)
+            about = {"peer": self.peer, "vm": self.vm}  # for JSONFormatter
+            self.logger.log(level, f"%s: {msg}", _subject(self.peer, self.vm), *args, extra=about, **kwargs)
+
+
+def _subject(peer: str, vm: str) -> str:
+    return f"{peer} {printable(vm)}".rstrip()
 
 
 class Throttle:

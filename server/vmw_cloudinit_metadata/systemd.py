@@ -1,9 +1,17 @@
-"""Tell systemd how the service is (sd_notify(3)); without NOTIFY_SOCKET in the environment, do nothing."""
+"""What a service and systemd have to say to each other; without systemd, nothing.
+
+How the service is (sd_notify(3)), which sockets it got (sd_listen_fds(3)), whether it writes to the journal
+(JOURNAL_STREAM in systemd.exec(5)).
+"""
 
 import contextlib
 import os
 import socket
+import sys
 import time
+
+# SD_LISTEN_FDS_START: the first descriptor after standard input, output and error.
+_FIRST_DESCRIPTOR = 3
 
 
 def notify(*assignments: str) -> None:
@@ -29,3 +37,23 @@ def watchdog_seconds() -> float | None:
         return None
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     return int(microseconds) / 2e6 if microseconds.isdecimal() and int(microseconds) else None
+
+
+def listen_fds() -> list[tuple[int, str]]:
+    """Return the sockets that systemd listens on for us: descriptor and FileDescriptorName= of each."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = os.environ.get("LISTEN_FDS", "")
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    descriptors = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + (int(count) if count.isdecimal() else 0))
+    names += [""] * (len(descriptors) - len(names))
+    return list(zip(descriptors, names, strict=False))
+
+
+def stderr_is_journal() -> bool:
+    """Return whether standard error is what systemd has connected to the journal."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):
+        return False  # closed, or replaced by something that is no file
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -1,12 +1,19 @@
+import json
 import logging
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from vmw_cloudinit_metadata.log import (
     LEVELS,
     ConnectionLog,
+    JournalFormatter,
+    JSONFormatter,
+    TextFormatter,
     Throttle,
     address_text,
     describe,
@@ -131,3 +138,89 @@ def test_logging_goes_to_standard_error_from_its_level_on(level: str) -> None:
     lines = ended.stderr.splitlines()
     assert [line.rsplit(" ", 1)[1] for line in lines] == list(LEVELS[LEVELS.index(level) :])
     assert lines[-1].endswith("ERROR test: at error")
+
+
+# Formats
+
+
+def formatted(formatter: logging.Formatter, caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [formatter.format(record) for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"),
+    [("CRITICAL", 2), ("ERROR", 3), ("WARNING", 4), ("INFO", 6), ("DEBUG", 7)],
+)
+def test_the_journal_gets_a_priority_and_no_time(
+    log: ConnectionLog, caplog: pytest.LogCaptureFixture, level: str, priority: int
+) -> None:
+    log.log(getattr(logging, level), "closed")
+    assert formatted(JournalFormatter(), caplog) == [f"<{priority}>test: 192.0.2.1:5000: closed"]
+
+
+def test_the_journal_gets_the_priority_with_each_line(caplog: pytest.LogCaptureFixture) -> None:
+    logger.error("web-01.yaml:5: one fault\nweb-01.yaml:7: another")
+    assert formatted(JournalFormatter(), caplog) == [
+        "<3>test: web-01.yaml:5: one fault\n<3>web-01.yaml:7: another"
+    ]
+
+
+def test_json_is_an_object_a_line_with_peer_and_vm_of_their_own(
+    log: ConnectionLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.debug("connected")
+    log.vm = "Büro\n01"
+    log.warning("%s answered", "REQUEST_METADATA")
+    logger.error("one fault\nanother")
+    lines = formatted(JSONFormatter(), caplog)
+    assert all("\n" not in line for line in lines)
+    entries = [json.loads(line) for line in lines]
+    times = [entry.pop("time") for entry in entries]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time) for time in times)
+    peer = "192.0.2.1:5000"
+    assert entries == [
+        {"level": "debug", "logger": "test", "peer": peer, "vm": None, "message": "connected"},
+        {
+            "level": "warning",
+            "logger": "test",
+            "peer": peer,
+            "vm": "Büro\n01",
+            "message": "REQUEST_METADATA answered",
+        },
+        {"level": "error", "logger": "test", "peer": None, "vm": None, "message": "one fault\nanother"},
+    ]
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JournalFormatter(), JSONFormatter()], ids=repr)
+def test_what_an_exception_says_is_in_no_format(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        line = formatter.format(
+            logger.makeRecord("test", logging.ERROR, "", 0, "failed", (), exc_info=sys.exc_info())
+        )
+    assert f"ValueError in {__file__}:" in line
+    assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    ("form", "under_systemd", "line"),
+    [
+        ("auto", False, r"\d{4}-\d\d-\d\d .* INFO test: said"),
+        ("auto", True, r"<6>test: said"),
+        ("text", True, r"\d{4}-\d\d-\d\d .* INFO test: said"),
+        ("json", True, r'\{"time": .*"message": "said"\}'),
+        ("json", False, r'\{"time": .*"message": "said"\}'),
+    ],
+)
+def test_a_format_is_chosen(form: str, under_systemd: bool, line: str, tmp_path: Path) -> None:
+    code = f"import logging; from vmw_cloudinit_metadata import log; log.set_up('info', {form!r}); "
+    environment = {name: value for name, value in os.environ.items() if name != "JOURNAL_STREAM"}
+    with (tmp_path / "journal").open("w+") as journal:
+        status = os.fstat(journal.fileno())
+        if under_systemd:
+            environment["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
+        command = [sys.executable, "-c", code + "logging.getLogger('test').info('said')"]
+        subprocess.run(command, stderr=journal, check=True, env=environment)
+        journal.seek(0)
+        assert re.fullmatch(line + "\n", journal.read())

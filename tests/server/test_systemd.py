@@ -1,3 +1,4 @@
+import io
 import os
 import secrets
 import socket
@@ -75,3 +76,58 @@ def test_the_watchdog_is_fed_twice_in_its_time_if_it_is_ours(
         if value is not None:
             monkeypatch.setenv(name, value)
     assert systemd.watchdog_seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    ("pid", "count", "names", "sockets"),
+    [
+        (os.getpid(), "2", "plain:tls", [(3, "plain"), (4, "tls")]),
+        (os.getpid(), "2", "plain", [(3, "plain"), (4, "")]),
+        (os.getpid(), "1", None, [(3, "")]),
+        (os.getpid(), "0", "", []),
+        (os.getpid(), "many", "", []),
+        (os.getpid(), None, None, []),
+        (os.getpid() + 1, "2", "plain:tls", []),  # meant for our parent
+        (None, "2", "plain:tls", []),
+    ],
+)
+def test_sockets_of_systemds_are_found_if_they_are_ours(
+    pid: int | None,
+    count: str | None,
+    names: str | None,
+    sockets: list[tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (
+        ("LISTEN_PID", None if pid is None else str(pid)),
+        ("LISTEN_FDS", count),
+        ("LISTEN_FDNAMES", names),
+    ):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert systemd.listen_fds() == sockets
+
+
+def test_the_journal_is_standard_error_if_systemd_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "file").open("w") as file:
+        status = os.fstat(file.fileno())
+        monkeypatch.setattr("sys.stderr", file)
+        for stream, is_journal in (
+            (f"{status.st_dev}:{status.st_ino}", True),
+            (f"{status.st_dev}:{status.st_ino + 1}", False),  # redirected since
+            ("", False),
+        ):
+            monkeypatch.setenv("JOURNAL_STREAM", stream)
+            assert systemd.stderr_is_journal() is is_journal
+        monkeypatch.delenv("JOURNAL_STREAM")
+        assert not systemd.stderr_is_journal()
+
+
+def test_a_standard_error_that_is_no_file_is_not_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+    for stderr in (None, io.StringIO()):
+        monkeypatch.setattr("sys.stderr", stderr)
+        assert not systemd.stderr_is_journal()

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from vmw_cloudinit_metadata import __version__
+from vmw_cloudinit_metadata import __version__, systemd
 from vmw_cloudinit_metadata.cli.demo import demo
 from vmw_cloudinit_metadata.cli.run import run
 from vmw_cloudinit_metadata.cli.simulate import simulate
@@ -68,7 +68,8 @@ def _main() -> int:
 
 
 def _complain(sentence: str, exit_code: int) -> int:
-    click.echo(sentence, err=True)
+    # The journal takes a line without a priority for mere information.
+    click.echo(f"<3>{sentence}" if systemd.stderr_is_journal() else sentence, err=True)
     return exit_code
 
 

@@ -124,6 +124,13 @@ def _complete_driver(
 @click.option(
     "--log-level", type=click.Choice(log.LEVELS), default="info", show_default=True, help="What to log."
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(log.FORMATS),
+    default="auto",
+    show_default=True,
+    help="'json' is an object a line; 'auto' is text, with priorities where it goes to systemd's journal.",
+)
 @click.pass_obj
 def run(
     verbose: int,
@@ -140,6 +147,7 @@ def run(
     identify_timeout: float,
     stop_timeout: float,
     log_level: str,
+    log_format: str,
 ) -> None:
     """Serve metadata until SIGTERM or SIGINT.
 
@@ -168,8 +176,9 @@ def run(
             stop_seconds=stop_timeout,
         ),
         log_level="debug" if verbose else log_level,
+        log_format=log_format,
     )
-    log.set_up(settings.log_level)
+    log.set_up(settings.log_level, settings.log_format)
     _raise_descriptor_limit()
     VSPCServer(settings.uri, load_driver(settings.driver, settings.driver_options), settings.server).start()
 
