@@ -37,7 +37,8 @@ SERVER = {
     # The asyncio shell: server.py and what would make it too long.
     "vspc.workers": set(),
     "vspc.session": {"drivers.driver", "log", "vspc.port", "vspc.workers", "wire"},
-    "vspc.protocol": {"log", "vspc.connection"},
+    "vspc.tls": {"errors"},
+    "vspc.protocol": {"errors", "log", "vspc.connection", "vspc.tls"},
     "vspc.listening": {"errors", "log", "vspc.protocol"},
     "vspc.server": {
         *("drivers.driver", "errors", "log", "systemd"),
@@ -48,6 +49,7 @@ SERVER = {
             "vspc.port",
             "vspc.protocol",
             "vspc.session",
+            "vspc.tls",
             "vspc.vmotion",
             "vspc.workers",
         ),
@@ -57,7 +59,7 @@ SERVER = {
     "config": {"errors", "vspc.server"},
     "cli": {
         *("config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
-        *("simulator", "systemd", "vspc.events", "vspc.server"),
+        *("simulator", "systemd", "vspc.events", "vspc.server", "vspc.tls"),
     },
 }
 
@@ -65,6 +67,7 @@ SERVER = {
 MAY_IMPORT_ASYNCIO = {
     *("vspc.listening", "vspc.protocol", "vspc.server", "vspc.session", "vspc.workers"),
     *("simulator", "cli"),
+    "vspc.tls",  # ssl alone, and of that what needs no socket
 }
 
 

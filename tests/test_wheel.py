@@ -78,6 +78,7 @@ vmw_cloudinit_metadata/vspc/protocol.py
 vmw_cloudinit_metadata/vspc/server.py
 vmw_cloudinit_metadata/vspc/session.py
 vmw_cloudinit_metadata/vspc/telnet.py
+vmw_cloudinit_metadata/vspc/tls.py
 vmw_cloudinit_metadata/vspc/vm_client.py
 vmw_cloudinit_metadata/vspc/vmotion.py
 vmw_cloudinit_metadata/vspc/vmware_ext.py

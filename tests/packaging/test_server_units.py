@@ -19,7 +19,7 @@ SERVICE = PACKAGING / "vmw-cloudinit-metadata.service"
 SOCKET = PACKAGING / "vmw-cloudinit-metadata.socket"
 
 # Keys without a fixed default: the sample shows what they may look like.
-EXAMPLES = {"max-connections", "max-connections-per-address"}
+EXAMPLES = {"max-connections", "max-connections-per-address", "tls-cert", "tls-key"}
 # The service cannot start without them, and they have no default.
 SET = {"uri", "driver", "driver-opts"}
 

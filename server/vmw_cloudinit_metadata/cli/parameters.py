@@ -10,14 +10,26 @@ import click
 
 from vmw_cloudinit_metadata.config import parse_address, parse_driver_options
 from vmw_cloudinit_metadata.errors import ConfigurationError
+from vmw_cloudinit_metadata.vspc.server import DEFAULT_PORT, DEFAULT_TLS_PORT
 
 
 def check_addresses(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[str, int], ...]:
     """Return hosts and ports to listen on."""
+    return _addresses(values, DEFAULT_PORT)
+
+
+def check_tls_addresses(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, int], ...]:
+    """Return hosts and ports to listen on for TLS."""
+    return _addresses(values, DEFAULT_TLS_PORT)
+
+
+def _addresses(values: tuple[str, ...], default_port: int) -> tuple[tuple[str, int], ...]:
     try:
-        return tuple(map(parse_address, values))
+        return tuple(parse_address(value, default_port) for value in values)
     except ConfigurationError as error:
         raise click.BadParameter(f"{error}.") from None
 

@@ -8,13 +8,20 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from vmw_cloudinit_metadata import log
+from vmw_cloudinit_metadata import log, systemd
 from vmw_cloudinit_metadata.cli.config_file import use_config_file
-from vmw_cloudinit_metadata.cli.parameters import Seconds, check_addresses, check_driver_options
+from vmw_cloudinit_metadata.cli.parameters import (
+    Seconds,
+    check_addresses,
+    check_driver_options,
+    check_tls_addresses,
+)
 from vmw_cloudinit_metadata.config import Settings
 from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
+from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.vspc.events import Limits
 from vmw_cloudinit_metadata.vspc.server import RESERVED_DESCRIPTORS, ServerOptions, VSPCServer
+from vmw_cloudinit_metadata.vspc.tls import Certificate
 
 # VMW_CLOUDINIT_METADATA_LISTEN is --listen.
 ENVIRONMENT_PREFIX = "VMW_CLOUDINIT_METADATA"
@@ -67,6 +74,25 @@ def _complete_driver(
     multiple=True,
     metavar="HOST:PORT",
     help="Where ESXi connects; repeatable. IPv6 in brackets.  [default: port 13370 of every address]",
+)
+@click.option(
+    "--tls-listen",
+    callback=check_tls_addresses,
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where ESXi connects with TLS, telnets://; repeatable. Without --listen only there.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate for TLS and the chain behind it, PEM. SIGHUP reads it again.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate's private key, PEM, not encrypted.  [default: it stands in --tls-cert]",
 )
 @click.option(
     "--max-connections",
@@ -139,6 +165,9 @@ def run(
     driver: str,
     driver_opts: dict[str, Any],
     listen: tuple[tuple[str, int], ...],
+    tls_listen: tuple[tuple[str, int], ...],
+    tls_cert: Path | None,
+    tls_key: Path | None,
     max_connections: int | None,
     max_connections_per_address: int | None,
     max_line: int,
@@ -155,8 +184,8 @@ def run(
     serial port concentrator (telnet://THIS-HOST:13370), and the VM's guest asks for its metadata over that
     port.
 
-    SIGHUP makes the driver read again what it has cached. The file driver sees changed definitions by
-    itself.
+    SIGHUP makes the driver read again what it has cached, and the server its certificate. The file driver
+    sees changed definitions by itself.
 
     Each option may stand in the environment (--listen as VMW_CLOUDINIT_METADATA_LISTEN; several values with
     spaces between them) and in the configuration file (listen = ["192.0.2.1:13370"]). A flag wins over the
@@ -167,7 +196,10 @@ def run(
         driver=driver,
         driver_options=driver_opts,
         server=ServerOptions(
-            listen=listen or _DEFAULTS.listen,
+            listen=listen or (() if tls_listen else _DEFAULTS.listen),
+            tls_listen=tls_listen,
+            certificate=_certificate(tls_cert, tls_key),
+            inherited=tuple(systemd.listen_fds()),
             limits=Limits(max_line=max_line, max_suboption=max_suboption),
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,
@@ -181,6 +213,12 @@ def run(
     log.set_up(settings.log_level, settings.log_format)
     _raise_descriptor_limit()
     VSPCServer(settings.uri, load_driver(settings.driver, settings.driver_options), settings.server).start()
+
+
+def _certificate(certificate: Path | None, key: Path | None) -> Certificate | None:
+    if certificate is None and key is not None:
+        raise ConfigurationError("there is a private key without a certificate: give --tls-cert FILE")
+    return Certificate(certificate, key) if certificate else None
 
 
 def _raise_descriptor_limit() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from vmw_cloudinit_metadata.errors import ListenError
@@ -13,6 +14,37 @@ BACKLOG = 4096
 
 # What the system says where IPv6 is not built in, or switched off.
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+# The FileDescriptorName= of systemd's sockets that speak TLS.
+TLS_NAME = "tls"
+
+
+def open_sockets(
+    listen: Sequence[tuple[str, int]],
+    tls_listen: Sequence[tuple[str, int]],
+    inherited: Sequence[tuple[int, str]] = (),
+) -> list[tuple[socket.socket, bool]]:
+    """Return listening sockets, and of each whether it speaks TLS.
+
+    ``inherited`` are descriptor and name of systemd's sockets; if there are any, we open none of our own.
+
+    Raises:
+        ListenError: an address cannot be listened on, a descriptor is no such socket; then none stays open.
+    """
+    opened: list[tuple[socket.socket, bool]] = []
+    try:
+        for descriptor, name in inherited:
+            opened.append((inherited_socket(descriptor), name == TLS_NAME))
+        if not inherited:
+            for addresses, tls in ((listen, False), (tls_listen, True)):
+                for host, port in addresses:
+                    opened += [(one, tls) for one in listening_sockets(host, port)]
+    except ListenError:
+        for one, _ in opened:
+            one.close()
+        raise
+    return opened
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
@@ -40,13 +72,30 @@ def listening_sockets(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def inherited_socket(descriptor: int) -> socket.socket:
+    """Return a listening socket that systemd has opened, set up as ours are.
+
+    Raises:
+        ListenError: the descriptor is no listening TCP socket.
+    """
+    try:
+        one = socket.socket(fileno=descriptor)
+    except OSError:
+        raise ListenError(f"descriptor {descriptor} from systemd is not a socket") from None
+    is_tcp = one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM
+    if not (is_tcp and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
+        one.close()
+        raise ListenError(f"descriptor {descriptor} from systemd is not a listening TCP socket")
+    one.set_inheritable(False)
+    _set_up(one)
+    return one
+
+
 def _listening_socket(family: int, address: tuple[Any, ...]) -> socket.socket:
     one = socket.socket(family, socket.SOCK_STREAM)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit these two. ESXi hosts vanish without a FIN.
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _set_up(one)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
@@ -56,3 +105,9 @@ def _listening_socket(family: int, address: tuple[Any, ...]) -> socket.socket:
         one.close()
         raise
     return one
+
+
+def _set_up(one: socket.socket) -> None:
+    # Accepted sockets inherit these two. ESXi hosts vanish without a FIN.
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

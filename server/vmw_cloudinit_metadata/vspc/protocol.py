@@ -4,8 +4,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+from vmw_cloudinit_metadata.errors import ProtocolError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
+from vmw_cloudinit_metadata.vspc.tls import Certificate
 
 if TYPE_CHECKING:
     from vmw_cloudinit_metadata.vspc.server import VSPCServer
@@ -21,8 +23,9 @@ SEND_PIECE = 16 * 1024
 class VSPCProtocol(asyncio.BufferedProtocol):
     """Carry a port between a transport and the server. Of a vMotion's two connections each has its own."""
 
-    def __init__(self, server: "VSPCServer") -> None:
+    def __init__(self, server: "VSPCServer", certificate: Certificate | None = None) -> None:
         self._server = server
+        self._tls = certificate.new_stream() if certificate else None
         self._writable = True
         self._open = False  # admitted, and the peer's stream has not ended
         self._closing = False  # close when all is sent
@@ -39,7 +42,9 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         """Begin the dialogue, unless the server has its fill."""
         self.transport = cast(asyncio.Transport, transport)
         # A peer that is gone already has no name.
-        self.address, port = (self.get_extra_info("peername") or ("gone", 0))[:2]
+        address, port = (self.get_extra_info("peername") or ("gone", 0))[:2]
+        # A socket of systemd's takes IPv4 as well, and then has its addresses as IPv6's.
+        self.address = address.removeprefix("::ffff:")
         self.logger = ConnectionLog(_logger, address_text(self.address, port))
         if not self._server.admit(self):
             self.transport.abort()
@@ -63,10 +68,20 @@ class VSPCProtocol(asyncio.BufferedProtocol):
             self._server.loop.call_soon(self._read_on)
         if self._closing:
             return
-        self.core.receive_data(bytes(self._server.receive_buffer[:nbytes]))
+        data = bytes(self._server.receive_buffer[:nbytes])
+        if self._tls is not None:
+            try:
+                data = self._tls.receive_data(data)
+            except ProtocolError as error:
+                self.logger.warning("closed: %s", error)
+                self.close_when_sent()
+                return
+        self.core.receive_data(data)
         self._server.handle_events(self)
         self._watch_deadline()
         self.flush()
+        if self._tls is not None and self._tls.ended:
+            self.eof_received()
 
     def eof_received(self) -> None:
         """Take the peer's end of the stream: nobody is left to read what is unsent."""
@@ -100,10 +115,10 @@ class VSPCProtocol(asyncio.BufferedProtocol):
                 # uvloop writes at the end of its turn, and only then says whether the peer takes more.
                 self._server.loop.call_soon(self.flush)
                 return
-            data = self.core.data_to_send(SEND_PIECE)
+            data = self._data_to_send()
             if not data:
                 if self._closing:
-                    self.transport.close()  # which sends what it holds
+                    self._close()
                 return
             self.transport.write(data)
             self._server.output_sent(self.core.port)
@@ -126,7 +141,20 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         """Return what the transport knows, e.g. ``peername``."""
         return self.transport.get_extra_info(name, default)
 
+    def _data_to_send(self) -> bytes:
+        if self._tls is None:
+            return self.core.data_to_send(SEND_PIECE)
+        if self._tls.established and (data := self.core.data_to_send(SEND_PIECE)):
+            self._tls.send(data)
+        return self._tls.data_to_send()
+
     # Ends and timers
+
+    def _close(self) -> None:
+        if self._tls is not None:
+            self._tls.close()
+            self.transport.write(self._tls.data_to_send())
+        self.transport.close()  # which sends what it holds
 
     def _end_of_stream(self) -> None:
         if not self._open:
@@ -145,7 +173,9 @@ class VSPCProtocol(asyncio.BufferedProtocol):
                 self._server.options.identify_seconds, self._time_is_up
             )
             return
-        self.logger.info("closed: did not say which VM it is in %g s", self._server.options.identify_seconds)
+        shaking_hands = self._tls is not None and not self._tls.established
+        what = "finish the TLS handshake" if shaking_hands else "say which VM it is"
+        self.logger.info("closed: did not %s in %g s", what, self._server.options.identify_seconds)
         self.transport.abort()
 
     def _watch_deadline(self) -> None:

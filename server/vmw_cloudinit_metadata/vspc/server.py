@@ -2,29 +2,31 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import logging
 import resource
 import signal
-import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmw_cloudinit_metadata import systemd
 from vmw_cloudinit_metadata.drivers.driver import Driver
-from vmw_cloudinit_metadata.errors import ListenError
+from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, address_text, describe
 from vmw_cloudinit_metadata.vspc import events
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
-from vmw_cloudinit_metadata.vspc.listening import BACKLOG, listening_sockets
+from vmw_cloudinit_metadata.vspc.listening import BACKLOG, TLS_NAME, open_sockets
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
 from vmw_cloudinit_metadata.vspc.session import Session
+from vmw_cloudinit_metadata.vspc.tls import Certificate
 from vmw_cloudinit_metadata.vspc.vmotion import VMOTION_SECONDS, VMotionTable
 from vmw_cloudinit_metadata.vspc.workers import Workers
 
 DEFAULT_PORT = 13370
+DEFAULT_TLS_PORT = 13371
 
 # One read. No VM sends more than a few hundred bytes at a time; who sends more waits for its next turn of the
 # loop, and nobody else does for long (6 ms for the worst there is, nothing but telnet negotiations).
@@ -47,6 +49,10 @@ class ServerOptions:
     """How a server listens and what it allows. Sizes are in bytes, times in seconds."""
 
     listen: tuple[tuple[str, int], ...] = (("", DEFAULT_PORT),)  # host and port; "" is every address
+    tls_listen: tuple[tuple[str, int], ...] = ()  # the same, for TLS from the first byte
+    certificate: Certificate | None = None  # for TLS
+    # Sockets that systemd listens on, descriptor and name: if there are any, instead of the two above.
+    inherited: tuple[tuple[int, str], ...] = ()
     limits: events.Limits = field(default_factory=events.Limits)
     max_connections: int | None = None  # None: what RLIMIT_NOFILE allows, less RESERVED_DESCRIPTORS
     max_connections_per_address: int | None = None  # None: no limit; one ESXi host brings hundreds of VMs
@@ -55,6 +61,19 @@ class ServerOptions:
     max_unsent: int = 1024 * 1024
     identify_seconds: float = 30.0  # a connection that has not said by then which VM it is, is closed
     stop_seconds: float = 5.0  # how long requests under way and unsent output may hold up the end
+
+    def __post_init__(self) -> None:
+        """Refuse TLS without a certificate, and a certificate without TLS: ``ConfigurationError``."""
+        names = [name for _, name in self.inherited]
+        speaks_tls = TLS_NAME in names if names else bool(self.tls_listen)
+        if speaks_tls and self.certificate is None:
+            raise ConfigurationError("TLS needs a certificate: give --tls-cert FILE")
+        if self.certificate is not None and not speaks_tls:
+            raise ConfigurationError(
+                "there is a certificate, but nothing listens for TLS: give --tls-listen HOST:PORT"
+                if not names
+                else f"there is a certificate, but no socket of systemd's has FileDescriptorName={TLS_NAME}"
+            )
 
 
 class VSPCServer:
@@ -106,28 +125,22 @@ class VSPCServer:
                 self.loop.call_soon_threadsafe(self._stopping.set)
 
     async def listen(self) -> list[tuple[str, int]]:
-        """Begin to serve; return the addresses, with the ports the system chose for 0.
+        """Begin to serve; return the addresses, those with TLS last, with the ports the system chose for 0.
 
         Raises:
             ListenError: an address cannot be listened on; then none is.
         """
         self.loop = asyncio.get_running_loop()
         self._vmotions = VMotionTable(self.loop.time, self._max_connections)
-        sockets: list[socket.socket] = []
-        try:
-            for host, port in self.options.listen:
-                sockets += listening_sockets(host, port)
-        except ListenError:
-            for one in sockets:
-                one.close()
-            raise
+        sockets = open_sockets(self.options.listen, self.options.tls_listen, self.options.inherited)
         self._running = True
-        addresses = [one.getsockname()[:2] for one in sockets]
-        for one in sockets:
-            listener = await self.loop.create_server(lambda: VSPCProtocol(self), sock=one, backlog=BACKLOG)
-            self._listeners.append(listener)
-        for host, port in addresses:
-            _logger.info("listening on %s", address_text(host, port))
+        addresses = []
+        for one, tls in sockets:
+            host, port = one.getsockname()[:2]
+            addresses.append((host, port))
+            factory = functools.partial(VSPCProtocol, self, self.options.certificate if tls else None)
+            self._listeners.append(await self.loop.create_server(factory, sock=one, backlog=BACKLOG))
+            _logger.info("listening %son %s", "for TLS " if tls else "", address_text(host, port))
         return addresses
 
     async def close(self) -> None:
@@ -194,12 +207,21 @@ class VSPCServer:
         while await self._told_to_reload.wait():
             self._told_to_reload.clear()
             systemd.notify_reloading()
+            self._reload_certificate()
             try:
                 await self._workers.run(self.driver.reload)
                 _logger.info("reloaded")
             except Exception as error:
                 _logger.error("the driver could not reload: %s", describe(error))
             systemd.notify("READY=1")
+
+    def _reload_certificate(self) -> None:
+        if self.options.certificate is None:
+            return
+        try:
+            self.options.certificate.reload()
+        except ConfigurationError as error:
+            _logger.error("the certificate stays as it was: %s", error)
 
     # What connections ask of the server
 

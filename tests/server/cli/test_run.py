@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import command
+from tests.support import command, peer, tls
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def running(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 def listening_port(process: "subprocess.Popen[str]") -> int:
     assert process.stderr is not None
     for line in process.stderr:
-        if found := re.search(r"listening on .*:(\d+)$", line):
+        if found := re.search(r"listening (?:for TLS )?on .*:(\d+)$", line):
             return int(found[1])
     raise AssertionError("it ended without listening")
 
@@ -97,3 +98,140 @@ def test_every_limit_is_an_option_with_a_stated_default() -> None:
         described = text[text.index(f"  {option} ") :]
         described = re.split(r"\n  -", described)[0]
         assert "[default: " in " ".join(described.split()), option
+
+
+# TLS
+
+
+def tls_arguments(directory: Path, certificate: Path) -> list[str]:
+    options = json.dumps({"directory": str(directory)})
+    needed = ["run", "--uri", "u", "--driver", "file", "--driver-opts", options]
+    return [*needed, "--tls-listen", "127.0.0.1:0", "--tls-cert", str(certificate)]
+
+
+def shown_certificate(port: int) -> bytes | None:
+    with (
+        socket.create_connection((tls.HOST, port), timeout=10) as plain,
+        tls.client_context().wrap_socket(plain, server_hostname=tls.HOST) as connection,
+    ):
+        assert connection.recv(3) == b"\xff\xfb\x00"  # IAC WILL BINARY
+        return connection.getpeercert(binary_form=True)
+
+
+def test_with_an_address_for_tls_alone_there_is_no_other(tmp_path: Path) -> None:
+    with running(*tls_arguments(tmp_path, tls.write_certificate(tmp_path))) as process:
+        port = listening_port(process)
+        assert shown_certificate(port)
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=20)
+    assert "listening" not in rest
+
+
+def test_both_kinds_of_address_are_listened_on(tmp_path: Path) -> None:
+    arguments = tls_arguments(tmp_path, tls.write_certificate(tmp_path))
+    with running(*arguments, "--listen", "127.0.0.1:0") as process:
+        plain, secret = listening_port(process), listening_port(process)
+        with socket.create_connection(("127.0.0.1", plain), timeout=10) as host:
+            assert host.recv(1) == b"\xff"
+        assert shown_certificate(secret)
+
+
+def test_sighup_takes_a_new_certificate_and_not_a_broken_one(tmp_path: Path) -> None:
+    certificate = tls.write_certificate(tmp_path)
+    with running(*tls_arguments(tmp_path, certificate)) as process:
+        assert process.stderr is not None
+        port = listening_port(process)
+        first = shown_certificate(port)
+        tls.write_certificate(tmp_path)
+        process.send_signal(signal.SIGHUP)
+        assert any("reloaded" in line for line in process.stderr)
+        second = shown_certificate(port)
+        assert first != second
+        certificate.write_text("broken")
+        process.send_signal(signal.SIGHUP)
+        complaint = (
+            f"the certificate stays as it was: there is no certificate in {certificate}, or not as PEM"
+        )
+        assert any(complaint in line for line in process.stderr)
+        assert shown_certificate(port) == second
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--tls-listen", ":0"], "TLS needs a certificate: give --tls-cert FILE"),
+        (["--tls-key", "k"], "there is a private key without a certificate: give --tls-cert FILE"),
+        (["--tls-listen", ":0", "--tls-cert", "/missing"], "cannot read /missing: No such file or directory"),
+    ],
+)
+def test_a_fault_of_tls_is_one_sentence_and_exit_code_2(options: list[str], sentence: str) -> None:
+    done = command.server("run", "--uri", "u", "--driver", "file", *options)
+    assert (done.returncode, done.stderr) == (2, f"vmw-cloudinit-metadata: {sentence}\n")
+
+
+# systemd
+
+
+# As systemd starts a program: with its sockets as descriptors 3 and 4, and the program's own process id.
+ACTIVATE = """
+import os, sys
+plain, tls = map(int, sys.argv[1:3])
+plain, tls = os.dup2(plain, 30), os.dup2(tls, 31)
+os.dup2(plain, 3), os.dup2(tls, 4)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES="x.socket:tls")
+os.execv(sys.executable, [sys.executable, "-m", "vmw_cloudinit_metadata", *sys.argv[3:]])
+"""
+
+
+def test_sockets_of_systemds_are_served_instead_of_those_of_the_options(tmp_path: Path) -> None:
+    arguments = tls_arguments(tmp_path, tls.write_certificate(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as plain, socket.create_server(("127.0.0.1", 0)) as secret:
+        descriptors = [plain.fileno(), secret.fileno()]
+        process = subprocess.Popen(
+            [sys.executable, "-c", ACTIVATE, *map(str, descriptors), *arguments],
+            pass_fds=descriptors,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        ports = [one.getsockname()[1] for one in (plain, secret)]
+    try:
+        with socket.create_connection(("127.0.0.1", ports[0]), timeout=10) as host:
+            assert host.recv(3) == b"\xff\xfb\x00"
+        assert shown_certificate(ports[1])
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=20)
+        assert process.returncode == 0
+        assert [int(port) for port in re.findall(r"listening .*:(\d+)$", log, re.MULTILINE)] == ports
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_journal_gets_priorities_of_errors_and_of_the_log(tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w+") as journal:
+        status = os.fstat(journal.fileno())
+        environment = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        program = [sys.executable, "-m", "vmw_cloudinit_metadata"]
+        subprocess.run([*program, "run"], stderr=journal, env=environment, timeout=60, check=False)
+        busy = socket.create_server(("127.0.0.1", 0))
+        with busy:
+            listen = f"127.0.0.1:{busy.getsockname()[1]}"
+            arguments = run_arguments(tmp_path, listen)
+            subprocess.run([*program, *arguments], stderr=journal, env=environment, timeout=60, check=False)
+        journal.seek(0)
+        lines = journal.read().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("<3>vmw-cloudinit-metadata") for line in lines)
+
+
+def test_json_lines_are_logged_on_request(tmp_path: Path) -> None:
+    arguments = [*run_arguments(tmp_path, "127.0.0.1:0"), "--log-format", "json"]
+    with running(*arguments) as process:
+        assert process.stderr is not None
+        message = json.loads(process.stderr.readline())["message"]
+        with socket.create_connection(("127.0.0.1", int(message.rpartition(":")[2])), timeout=10) as host:
+            host.sendall(peer.introduction("web-01").replace(peer.URI.encode(), b"u"))
+            entry = json.loads(process.stderr.readline())
+            assert entry["vm"] == "web-01"
+            assert entry["peer"] == f"127.0.0.1:{host.getsockname()[1]}"
+            assert entry["message"].startswith("connected, vc-uuid ")

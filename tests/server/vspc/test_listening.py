@@ -1,12 +1,14 @@
 import errno
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vmw_cloudinit_metadata.errors import ListenError
-from vmw_cloudinit_metadata.vspc.listening import listening_sockets
+from vmw_cloudinit_metadata.vspc.listening import inherited_socket, listening_sockets, open_sockets
 from vmw_cloudinit_metadata.vspc.protocol import SEND_BUFFER
 
 
@@ -131,3 +133,76 @@ def test_a_host_that_is_none_is_one_sentence(monkeypatch: pytest.MonkeyPatch, ho
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(ListenError, match=r"^cannot listen on [^:]+:13370: (Name or|not a host)[a-z ]*$"):
         listening_sockets(host, 13370)
+
+
+# All sockets of a server
+
+
+def test_plain_sockets_come_first_and_those_with_tls_are_marked(opened: list[socket.socket]) -> None:
+    sockets = open_sockets([("127.0.0.1", 0), ("127.0.0.2", 0)], [("127.0.0.3", 0)])
+    opened += [one for one, _ in sockets]
+    assert [(one.getsockname()[0], tls) for one, tls in sockets] == [
+        ("127.0.0.1", False),
+        ("127.0.0.2", False),
+        ("127.0.0.3", True),
+    ]
+
+
+def test_if_one_address_cannot_be_listened_on_none_is(made: list[socket.socket]) -> None:
+    with pytest.raises(ListenError):
+        open_sockets([("127.0.0.1", 0)], [("127.0.0.1", 0), ("192.0.2.1", 0)])
+    assert len(made) == 3
+    assert [one.fileno() for one in made] == [-1] * 3
+
+
+# Sockets of systemd's
+
+
+def from_systemd(*sockets: socket.socket) -> list[int]:
+    """Descriptors as systemd hands them over: inheritable."""
+    descriptors = [one.detach() for one in sockets]
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, True)
+    return descriptors
+
+
+def test_sockets_of_systemds_are_taken_instead_of_ours_and_set_up_like_them(
+    opened: list[socket.socket],
+) -> None:
+    plain, tls = from_systemd(
+        socket.create_server(("127.0.0.1", 0)), socket.create_server(("::1", 0), family=socket.AF_INET6)
+    )
+    named = [(plain, "vmw-cloudinit-metadata.socket"), (tls, "tls")]
+    sockets = open_sockets([("127.0.0.2", 0)], [("127.0.0.3", 0)], named)
+    opened += [one for one, _ in sockets]
+    assert [(one.fileno(), tls) for one, tls in sockets] == [(plain, False), (tls, True)]
+    for one, _ in sockets:
+        assert not one.get_inheritable()
+        with socket.create_connection(one.getsockname()[:2]):
+            accepted, _ = one.accept()
+            opened.append(accepted)
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * SEND_BUFFER
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [
+        (socket.AF_INET, socket.SOCK_STREAM),  # it does not listen
+        (socket.AF_INET, socket.SOCK_DGRAM),
+        (socket.AF_UNIX, socket.SOCK_STREAM),
+    ],
+)
+def test_a_descriptor_that_is_no_listening_tcp_socket_is_refused(
+    family: socket.AddressFamily, kind: socket.SocketKind
+) -> None:
+    (descriptor,) = from_systemd(socket.socket(family, kind))
+    with pytest.raises(ListenError, match=f"^descriptor {descriptor} from systemd is not a listening TCP"):
+        inherited_socket(descriptor)
+
+
+def test_a_descriptor_that_is_no_socket_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        number = file.fileno()
+        with pytest.raises(ListenError, match=f"^descriptor {number} from systemd is not a socket$"):
+            inherited_socket(number)

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import re
+import socket
 import threading
 import uuid
 from typing import Any
@@ -364,3 +366,18 @@ def test_the_end_of_a_stream_counts_once(run: Run) -> None:
                 protocol.connection_lost(None)
 
     run(test())
+
+
+def test_an_ipv4_peer_has_its_own_address_on_a_socket_for_both(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        async with serving(Instances({}), inherited=((both.detach(), "for both"),)) as site:
+            vm = await site.connect(("127.0.0.1", site.addresses[0][1]))
+            await vm.take(b"\xff\xfd\xe8")
+            assert site.server._by_address == {"127.0.0.1": 1}
+
+    caplog.set_level(logging.DEBUG)
+    run(test())
+    assert re.search(r" 127\.0\.0\.1:\d+: connected", caplog.text)
