@@ -112,7 +112,7 @@ class SerialPort:
             self._serial = _open_raw(self.path)
         except (OSError, termios.error) as error:
             self.close()
-            raise _port_error(error) from None
+            raise _port_error(error, self.path) from None
         except BaseException:
             self.close()
             raise
@@ -170,7 +170,7 @@ def _open_raw(path: str) -> serial.Serial:
     return port
 
 
-def _port_error(error: Exception) -> PortError:
+def _port_error(error: Exception, path: str) -> PortError:
     # termios.error is no OSError, and pyserial's own errors do not always carry a number.
     number = error.errno if isinstance(error, OSError) else error.args[0]
     if number in (errno.EAGAIN, errno.EBUSY):
@@ -179,7 +179,10 @@ def _port_error(error: Exception) -> PortError:
         return PortError("is not a serial port")
     if number == errno.EIO:
         return PortError("has no device behind it")
-    return PortError(f"cannot be opened: {os.strerror(number) if number else error}")
+    reason = os.strerror(number) if number else str(error)
+    if number == errno.ENOENT and os.path.dirname(path) == "/dev":
+        reason += ' (a path elsewhere needs a "/")'  # perhaps what was written was a name alone
+    return PortError(f"cannot be opened: {reason}")
 
 
 class SerialPorts(Ports):
@@ -204,7 +207,7 @@ class SerialPorts(Ports):
                 if not port.is_open:
                     self._open(name, port)
         if not self._ports:
-            reasons = "; ".join(f"{name} {reason}" for name, reason in self._useless.items())
+            reasons = "; ".join(f"{path} {reason}" for path, reason in self._useless.items())
             raise NoPortError(f"no serial port to ask on: {reasons}")
         return [name for name, port in self._ports.items() if port.is_open]
 
@@ -252,7 +255,7 @@ class SerialPorts(Ports):
             if known or isinstance(error, PortBusyError):
                 self._closed[name] = str(error)
             else:
-                self._useless[name] = str(error)
+                self._useless[port.path] = str(error)
                 del self._ports[name]
 
     def _lose(self, name: str, error: PortError) -> None:

@@ -1,6 +1,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import select
 import termios
 import time
@@ -228,8 +229,10 @@ def test_a_stuck_port_does_not_hold_up_the_others(line: Pty, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/dev/null", "null is not a serial port"),
-        ("/dev/ttyS4711", "ttyS4711 cannot be opened: No such file or directory"),
+        ("/dev/null", "/dev/null is not a serial port"),
+        (__file__, f"{re.escape(__file__)} is not a serial port"),
+        ("/dev/ttyS4711", '/dev/ttyS4711 cannot be opened: No such file .*a path elsewhere needs a "/"'),
+        ("./nowhere", "\\./nowhere cannot be opened: No such file or directory$"),
         (".", "cannot be opened: Is a directory"),
     ],
 )
