@@ -9,13 +9,15 @@ import glob
 import os
 from typing import List
 
-from vmw_cloudinit_guest import paths, seed
+from vmw_cloudinit_guest import defeats, paths, seed
 from vmw_cloudinit_guest.errors import ActivationError
 
 _UNIT_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _WANTED = f"/etc/systemd/system/cloud-init.target.wants/{paths.UNIT}"
 _OPENRC = "/etc/init.d/vmw-cloudinit-guest"
 _OPENRC_WANTED = "/etc/runlevels/*/vmw-cloudinit-guest"
+
+NO_CLOUD_INIT = "cloud-init is not installed (or not where distributions put it)"
 
 
 def enable(root: str) -> List[str]:
@@ -24,13 +26,15 @@ def enable(root: str) -> List[str]:
     Raises:
         ActivationError: there is something else in its place, or it cannot be written.
     """
-    lines = [_link(root), _enable_unit(root)]
+    lines = [] if cloud_init_code(root) else [NO_CLOUD_INIT]
+    lines += [_link(root), _enable_unit(root)]
     if provisioned(root):
         lines.append(
             "cloud-init has provisioned this VM already: it will do so anew, with new SSH host keys, if "
             "another instance-id is answered"
         )
-    lines.append("at the next boot it asks over the serial port, and cloud-init takes what is answered")
+    if is_ready(root):
+        lines.append("at the next boot it asks over the serial port, and cloud-init takes what is answered")
     return lines + _sealing(root)
 
 
@@ -80,6 +84,7 @@ def seal(root: str, seed_directory: str) -> List[str]:
     Raises:
         ActivationError, SeedError: something cannot be removed or written.
     """
+    _check_package(root)
     directory = paths.under(root, seed_directory)
     deleted = f"deleted the seed in {directory}" if seed.delete(directory) else "there was no seed"
     return [
@@ -93,6 +98,11 @@ def seal(root: str, seed_directory: str) -> List[str]:
 def provisioned(root: str) -> bool:
     """Return whether cloud-init has provisioned this VM since it was last cleaned."""
     return os.path.lexists(paths.under(root, paths.INSTANCE))
+
+
+def is_ready(root: str) -> bool:
+    """Return whether the next boot asks."""
+    return is_enabled(root) and unit(root) == "enabled" and not defeats.switched_off(root)
 
 
 def is_enabled(root: str) -> bool:
@@ -117,10 +127,7 @@ def _link(root: str) -> str:
     link = paths.under(root, paths.DROP_IN_LINK)
     if is_enabled(root):
         return f"{link} is in place"
-    if not os.path.exists(paths.under(root, paths.DROP_IN)):
-        raise ActivationError(
-            f"there is no {paths.under(root, paths.DROP_IN)}: install vmw-cloudinit-guest again"
-        )
+    _check_package(root)
     if os.path.lexists(link):
         raise ActivationError(f"{link} is not the link that enable makes: move it away, and try again")
     try:
@@ -129,6 +136,16 @@ def _link(root: str) -> str:
     except OSError as error:
         raise _error("make", link, error) from None
     return f"made {link}"
+
+
+def _check_package(root: str) -> None:
+    """Raise an ActivationError if there is only the command, as pip installs it."""
+    drop_in = paths.under(root, paths.DROP_IN)
+    if not os.path.exists(drop_in):
+        raise ActivationError(
+            f"there is no {drop_in}: enable, disable and seal belong to the package vmw-cloudinit-guest, "
+            "which is not installed here"
+        )
 
 
 def _is_ours(link: str) -> bool:
@@ -158,12 +175,18 @@ _UNIT_ADVICE = {
 }
 
 
+def cloud_init_code(root: str) -> str:
+    """Return the path of the code behind ``cloud-init clean``; empty if cloud-init is not found."""
+    found = glob.glob(paths.under(root, "/usr/lib/python3*/*-packages/cloudinit/cmd/clean.py"))
+    return found[0] if found else ""
+
+
 def _sealing(root: str) -> List[str]:
     """Return what to do before this VM becomes a template, where cloud-init does not do it itself."""
-    clean = glob.glob(paths.under(root, "/usr/lib/python3*/*-packages/cloudinit/cmd/clean.py"))
+    clean = cloud_init_code(root)
     if not clean:
-        return ["cloud-init is not installed (or not where distributions put it)"]
-    with open(clean[0], "rb") as file:
+        return []
+    with open(clean, "rb") as file:
         runs_scripts = b"RUNPARTS" in file.read()
     if runs_scripts:
         return []

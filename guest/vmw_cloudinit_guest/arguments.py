@@ -1,15 +1,18 @@
 """The arguments of ``vmw-cloudinit-guest``, and what its --help says."""
 
 import argparse
+import os
+from typing import Any, NoReturn
 
-from vmw_cloudinit_guest import __version__, client, config, paths
+from vmw_cloudinit_guest import __version__, client, config, console, paths
 from vmw_cloudinit_guest.config import Settings
 from vmw_cloudinit_guest.console import PROGRAM
 
 _FETCH = """\
 Ask for this VM's metadata, network data and user-data, and write them as a seed
 that cloud-init's NoCloud takes up in the same boot. When nobody answers, an
-older seed stays as it was, and the boot goes on.
+older seed stays as it was, and the boot goes on. Without --seed-dir it is this
+machine's own seed that is written: for a try, name another directory.
 
 The seed is bound to this machine, by the product_uuid that the hypervisor gives
 it, in a file beside the seed directory. The seed of another machine, which this
@@ -19,15 +22,17 @@ product_uuid, and for a seed from elsewhere, that is not done.
 
 _FETCH_EXIT_CODES = """\
 exit codes:
-  0  the seed is written, or was right already
+  0  the seed is written, or was right already; with --boot, an older one stays
   2  wrong usage, or a mistake in the file named with --config
   3  nobody answered in time
   4  what was answered cannot be used
   5  the seed cannot be written
   6  no serial port to ask on
-  7  the server does not know this VM       (not with packets of version 1,
-  8  the server denies this VM its data      where a server is silent instead)
+  7  reserved: the server does not know this VM        (with a later version
+  8  reserved: the server denies this VM its data       of the packets)
   128 + N  ended by signal N
+
+A VM that the server does not know gets no answer: 3.
 
 With 5 cloud-init still sees the old instance, with 128 + N the old or the whole
 new one. With any other but 0, no seed of this machine has changed.
@@ -73,9 +78,27 @@ exit codes:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, which names the command and its --help."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # Else a command hands on what it does not know, and the program's name alone stands before the error.
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # An older argparse fails when nobody reads what it prints.
+        console.write(file, message)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what knows the commands and their arguments; wrong usage exits with 2."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog=PROGRAM,
         description="Ask for this VM's cloud-init metadata over a serial port, without a network.",
         formatter_class=_formatter,
@@ -103,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_fetch(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fetch = _add(commands, "fetch", "ask, and write the answer as a NoCloud seed", _FETCH, _FETCH_EXIT_CODES)
     defaults = Settings()
     fetch.add_argument(
@@ -120,10 +143,17 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     fetch.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
-        help=f"how long to wait for the first answer (default: {defaults.first_boot_timeout:g}, or "
+        type=_timeout,
+        help=f"how long to wait for the first answer, at most {config.LONGEST_TIMEOUT:g} "
+        f"(default: {defaults.first_boot_timeout:g}, or "
         f"{defaults.later_boot_timeout:g} when there is a seed of this machine already); from then on "
         f"{client.PROGRESS_SECONDS:g} s without progress are the limit",
+    )
+    fetch.add_argument(
+        "--boot",
+        action="store_true",
+        help="as the unit does at boot: when nobody answers and there is a seed of this machine already, "
+        "warn, and end with 0 instead of 3",
     )
     _add_config(fetch)
     fetch.add_argument(
@@ -132,7 +162,7 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     summary: str,
     description: str,
@@ -160,6 +190,7 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         metavar="DIRECTORY",
+        type=_directory,
         default="/",
         help="the root of another system, such as an image that is being built (default: %(default)s)",
     )
@@ -171,8 +202,14 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=80)
 
 
-def _seconds(text: str) -> float:
+def _timeout(text: str) -> float:
     try:
-        return config.read_seconds(text)
+        return config.read_timeout(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _directory(text: str) -> str:
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a directory")
+    return text

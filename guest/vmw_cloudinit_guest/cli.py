@@ -22,6 +22,7 @@ from vmw_cloudinit_guest.errors import (
     NoAnswerError,
     NoPortError,
     SeedError,
+    SeedStaysError,
     UnusableAnswerError,
 )
 
@@ -36,7 +37,7 @@ class ExitCode(enum.IntEnum):
     UNUSABLE_ANSWER = 4
     CANNOT_WRITE = 5
     NO_PORT = 6
-    # Version 1 of the packets answers neither; the server stays silent.
+    # Reserved for a later version of the packets: with version 1 a server that has no answer is silent.
     UNKNOWN_VM = 7
     DENIED = 8
 
@@ -44,6 +45,7 @@ class ExitCode(enum.IntEnum):
 EXIT_CODES: Dict[Type[GuestError], ExitCode] = {
     ConfigError: ExitCode.USAGE,
     NoAnswerError: ExitCode.NO_ANSWER,
+    SeedStaysError: ExitCode.NO_ANSWER,
     UnusableAnswerError: ExitCode.UNUSABLE_ANSWER,
     SeedError: ExitCode.CANNOT_WRITE,
     ActivationError: ExitCode.CANNOT_WRITE,
@@ -82,16 +84,26 @@ def _fetch(arguments: Any) -> int:
         settings = settings._replace(port=config.read_port(arguments.port))
     if arguments.seed_dir:
         settings = settings._replace(seed_directory=arguments.seed_dir)
-    line = fetch(settings, arguments.timeout, _warn, _trace if arguments.verbose else _no_trace)
-    say(Level.INFO, line)
+    try:
+        line = fetch(settings, arguments.timeout, _warn, _trace if arguments.verbose else _no_trace)
+    except SeedStaysError as error:
+        if not arguments.boot:
+            raise
+        _warn(str(error))
+    else:
+        say(Level.INFO, line)
     return ExitCode.DONE
 
 
 def _enable(arguments: Any) -> int:
-    from vmw_cloudinit_guest import activation
+    from vmw_cloudinit_guest import activation, defeats
 
-    enable = activation.enable_at_install if arguments.at_install else activation.enable
-    return _tell(enable(arguments.root))
+    if arguments.at_install:
+        return _tell(activation.enable_at_install(arguments.root))
+    _tell(activation.enable(arguments.root))
+    for sentence in defeats.find(arguments.root):
+        _warn(sentence)
+    return ExitCode.DONE
 
 
 def _disable(arguments: Any) -> int:

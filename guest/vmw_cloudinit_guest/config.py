@@ -73,8 +73,8 @@ def read_port(value: str) -> Optional[str]:
     return value if "/" in value else f"/dev/{value}"
 
 
-def read_seconds(value: str) -> float:
-    """Return a time above 0.
+def read_timeout(value: str) -> float:
+    """Return a time in seconds, above 0 and no more than LONGEST_TIMEOUT.
 
     Raises:
         ValueError: it is not one; the text says so.
@@ -85,11 +85,6 @@ def read_seconds(value: str) -> float:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise ValueError(f"{value!r} is not a number of seconds above 0")
-    return seconds
-
-
-def _read_timeout(value: str) -> float:
-    seconds = read_seconds(value)
     if seconds > LONGEST_TIMEOUT:
         raise ValueError(f"{value} s is more than {LONGEST_TIMEOUT:g}, where systemd would give up first")
     return seconds
@@ -103,7 +98,7 @@ def _read_directory(value: str) -> str:
 
 _READERS: Dict[str, Callable[[str], Any]] = {
     "port": read_port,
-    "first-boot-timeout": _read_timeout,
-    "later-boot-timeout": _read_timeout,
+    "first-boot-timeout": read_timeout,
+    "later-boot-timeout": read_timeout,
     "seed-directory": _read_directory,
 }

@@ -31,11 +31,11 @@ def say(level: Level, line: str) -> None:
         text = f"<{level:d}>{text}"
     elif level in (Level.ERROR, Level.WARNING):
         text = f"{PROGRAM}: {text}"
-    _write(stream, text.encode("ascii", "backslashreplace").decode() + "\n")
+    write(stream, text.encode("ascii", "backslashreplace").decode() + "\n")
 
 
-def _write(stream: Optional[TextIO], text: str) -> None:
-    """Write, or lose the line: a console that has hung up must not cost a VM its seed."""
+def write(stream: Optional[TextIO], text: str) -> None:
+    """Write, or lose the text: neither a console that has hung up nor ``| head`` is a reason to fail."""
     if stream is None:
         return  # it was closed by who started us
     try:

@@ -10,6 +10,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from vmw_cloudinit_guest import paths
 
+_KERNEL_COMMAND_LINE = "/proc/cmdline"
 DATASOURCE_LIST = "datasource_list: [ NoCloud, None ]"
 _KEY = re.compile("""^["']?(network|datasource_list)["']?[ \t]*:[ \t]*([^#\r\n]*)""", re.MULTILINE)
 _NULL = ("null", "Null", "NULL", "~")
@@ -17,28 +18,51 @@ _NULL = ("null", "Null", "NULL", "~")
 
 def find(root: str = "/") -> List[str]:
     """Return a sentence for each thing that defeats the seed, with what to do about it."""
-    return [*_activation(root), *_command_line(root), *_disks(root), *_cloud_config(root)]
+    return [
+        *switched_off(root),
+        *_activation(root),
+        *_command_line(root),
+        *_disks(root),
+        *_cloud_config(root),
+    ]
+
+
+def switched_off(root: str) -> List[str]:
+    """Return a sentence for each thing that keeps cloud-init, and with it our unit, from running at all."""
+    reasons = []
+    file = paths.under(root, paths.CLOUD_INIT_DISABLED)
+    if os.path.lexists(file):
+        reasons.append(f"{file} is there: neither cloud-init nor this runs at boot; remove it")
+    if "cloud-init=disabled" in _read(paths.under(root, _KERNEL_COMMAND_LINE)).split():
+        reasons.append(
+            "cloud-init=disabled on the kernel command line: neither cloud-init nor this runs at boot; "
+            "take it out of the boot loader's configuration"
+        )
+    return reasons
 
 
 def _activation(root: str) -> Iterator[str]:
     link = paths.under(root, paths.DROP_IN_LINK)
-    if os.path.islink(link) and os.readlink(link) == paths.DROP_IN:
-        link = paths.under(root, paths.DROP_IN)
-    lines = _read(link).splitlines()
+    shipped = paths.under(root, paths.DROP_IN)
+    ours = os.path.islink(link) and os.readlink(link) == paths.DROP_IN
+    lines = _read(shipped if ours else link).splitlines()
     if not lines:
-        yield (
-            "it is not enabled: cloud-init takes the seed only if it looks for NoCloud anyway; "
+        # pip installs the command alone.
+        advice = (
             "run vmw-cloudinit-guest enable"
+            if os.path.exists(shipped)
+            else "what changes that belongs to the package vmw-cloudinit-guest, which is not installed here"
         )
+        yield f"it is not enabled: cloud-init takes the seed only if it looks for NoCloud anyway; {advice}"
     elif DATASOURCE_LIST not in lines:
         yield (
-            f"{paths.DROP_IN_LINK} has no line {DATASOURCE_LIST!r}: cloud-init may not take the seed; "
+            f"{link} has no line {DATASOURCE_LIST!r}: cloud-init may not take the seed; "
             "move that file away, and run vmw-cloudinit-guest enable"
         )
 
 
 def _command_line(root: str) -> Iterator[str]:
-    for word in _read(paths.under(root, "/proc/cmdline")).split():
+    for word in _read(paths.under(root, _KERNEL_COMMAND_LINE)).split():
         key, _, value = word.partition("=")
         # A bare ds=nocloud asks for what it gets. nocloud-net would take the seed after the network is up.
         if key in ("ds", "ci.ds", "ci.datasource") and value.lower() != "nocloud":
@@ -54,9 +78,9 @@ def _command_line(root: str) -> Iterator[str]:
 
 
 def _disks(root: str) -> Iterator[str]:
-    directory = "/dev/disk/by-label"
+    directory = paths.under(root, "/dev/disk/by-label")
     try:
-        labels = sorted(os.listdir(paths.under(root, directory)))
+        labels = sorted(os.listdir(directory))
     except OSError:
         return
     for label in labels:
@@ -74,7 +98,7 @@ def _cloud_config(root: str) -> Iterator[str]:
     for name, key, value in _settings(root):
         if key == "network":
             network = None if value in _NULL else name
-        elif name > paths.DROP_IN_LINK:
+        elif name > paths.under(root, paths.DROP_IN_LINK):
             later.append(name)
     if network:
         yield (
@@ -95,8 +119,8 @@ def _settings(root: str) -> Iterator[Tuple[str, str, str]]:
     except OSError:
         names = []
     files = [f"{paths.CLOUD_CONFIG_DIRECTORY}/{name}" for name in names if name.endswith(".cfg")]
-    for file in [paths.CLOUD_CONFIG, *files]:
-        for key, value in _KEY.findall(_read(paths.under(root, file))):
+    for file in [paths.under(root, path) for path in (paths.CLOUD_CONFIG, *files)]:
+        for key, value in _KEY.findall(_read(file)):
             yield file, key, value.strip()
 
 

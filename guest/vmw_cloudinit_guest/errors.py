@@ -4,6 +4,7 @@
     ├── ConfigError           a mistake in a configuration file            exit 2
     ├── NoPortError           no serial port that could be asked           exit 6
     ├── NoAnswerError         nobody answered in time, or no longer        exit 3
+    │   └── SeedStaysError    so, and a seed of this machine stays         (fetch --boot: 0)
     ├── UnusableAnswerError   what was answered cannot become a seed       exit 4
     ├── SeedError             the seed cannot be read or written           exit 5
     └── ActivationError       it cannot be enabled or disabled             exit 5
@@ -27,6 +28,10 @@ class NoPortError(GuestError):
 
 class NoAnswerError(GuestError):
     """Nobody answered in time, or the answers ceased half-way."""
+
+
+class SeedStaysError(NoAnswerError):
+    """Nobody answered, and an older seed of this machine stays: on a later boot that is an orderly end."""
 
 
 class UnusableAnswerError(GuestError):

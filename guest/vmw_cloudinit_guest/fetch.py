@@ -14,7 +14,7 @@ from vmw_cloudinit_guest import binding, client, defeats, paths, seed
 from vmw_cloudinit_guest.binding import Standing, State
 from vmw_cloudinit_guest.config import Settings
 from vmw_cloudinit_guest.documents import Documents
-from vmw_cloudinit_guest.errors import NoAnswerError, NoPortError, UnusableAnswerError
+from vmw_cloudinit_guest.errors import NoAnswerError, NoPortError, SeedStaysError, UnusableAnswerError
 from vmw_cloudinit_guest.serialport import SerialPorts, find_ports
 
 Say = Callable[[str], None]
@@ -54,7 +54,8 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
         with contextlib.closing(SerialPorts(candidates)) as ports:
             name, documents = client.fetch(ports, timeout, time.monotonic, trace)
     except (NoPortError, NoAnswerError, UnusableAnswerError) as error:
-        raise type(error)(f"{error}; {_without_answer(directory)}") from None
+        stays = isinstance(error, NoAnswerError) and standing is Standing.OWN
+        raise (SeedStaysError if stays else type(error))(f"{error}; {_without_answer(directory)}") from None
     changed = seed.write(directory, documents, _state(directory, documents, machine, name))
     if changed:
         _restore_labels(directory, root)

@@ -8,6 +8,8 @@ SEED_DIRECTORY = "/var/lib/cloud/seed/nocloud"
 # A link of cloud-init's own: there once an instance has been provisioned.
 INSTANCE = "/var/lib/cloud/instance"
 
+# While it is there, cloud-init does not run, and neither does our unit.
+CLOUD_INIT_DISABLED = "/etc/cloud/cloud-init.disabled"
 CLOUD_CONFIG = "/etc/cloud/cloud.cfg"
 CLOUD_CONFIG_DIRECTORY = "/etc/cloud/cloud.cfg.d"
 # The drop-in as it is shipped, and the link that makes it count. Its name sorts last: Ubuntu's installer

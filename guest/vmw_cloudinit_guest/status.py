@@ -18,12 +18,12 @@ def gather(settings: Settings, faults: List[str], root: str) -> Dict[str, Any]:
     machine = binding.product_uuid(root)
     instance_id = seed.instance_id(directory)
     state = binding.from_bytes(seed.state(directory))
-    enabled, unit = activation.is_enabled(root), activation.unit(root)
+    missing = [] if activation.cloud_init_code(root) else [activation.NO_CLOUD_INIT]
     standing = binding.judge(instance_id is not None, state, machine)
     return {
-        "ready": enabled and unit == "enabled",
-        "enabled": enabled,
-        "unit": unit,
+        "ready": activation.is_ready(root),
+        "enabled": activation.is_enabled(root),
+        "unit": activation.unit(root),
         "provisioned": activation.provisioned(root),
         "seed": {
             "directory": directory,
@@ -32,7 +32,7 @@ def gather(settings: Settings, faults: List[str], root: str) -> Dict[str, Any]:
         },
         "answer": state and {"instance_id": state.instance_id, "port": state.port, "fetched": state.fetched},
         "machine": {"product_uuid": machine, "bound_to": state and state.product_uuid},
-        "warnings": faults + defeats.find(root),
+        "warnings": faults + missing + defeats.find(root),
     }
 
 
@@ -44,7 +44,7 @@ def as_lines(status: Dict[str, Any]) -> List[str]:
         f"drop-in:     {'enabled' if status['enabled'] else 'not enabled'}",
         f"unit:        {status['unit']}",
         f"cloud-init:  {'has' if status['provisioned'] else 'has not'} provisioned this VM",
-        f"seed:        {_seed(status['seed'])}",
+        f"seed:        {_seed(status)}",
     ]
     if answer:
         fetched = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(answer["fetched"]))
@@ -56,8 +56,11 @@ def as_lines(status: Dict[str, Any]) -> List[str]:
     return lines + [f"warning:     {sentence}" for sentence in status["warnings"]]
 
 
-def _seed(seed_status: Dict[str, Any]) -> str:
-    standing = Standing[seed_status["standing"].upper().replace("-", "_")]
+def _seed(status: Dict[str, Any]) -> str:
+    instance_id, directory = status["seed"]["instance_id"], status["seed"]["directory"]
+    standing = Standing[status["seed"]["standing"].upper().replace("-", "_")]
     if standing is Standing.NO_SEED:
-        return f"none in {seed_status['directory']}"
-    return f"{seed_status['instance_id'] or 'an instance'} in {seed_status['directory']}; {standing.value}"
+        return f"none in {directory}"
+    guessed = standing is Standing.OWN and not status["machine"]["product_uuid"]
+    what_it_is = "the seed is taken to be this machine's" if guessed else standing.value
+    return f"{instance_id or 'an instance'} in {directory}; {what_it_is}"

@@ -63,8 +63,13 @@ def test_what_is_not_our_link_is_neither_replaced_nor_removed(machine: Machine, 
 
 def test_without_the_drop_in_there_is_nothing_to_enable(machine: Machine) -> None:
     machine.path(paths.DROP_IN).unlink()
-    with pytest.raises(ActivationError, match="install vmw-cloudinit-guest again"):
-        activation.enable(machine.root)
+    directory = machine.path(paths.SEED_DIRECTORY)
+    seed.write(str(directory), DOCUMENTS, b"{}")
+    for act in (activation.enable, lambda root: activation.seal(root, paths.SEED_DIRECTORY)):
+        with pytest.raises(ActivationError, match="the package vmw-cloudinit-guest, which is not installed"):
+            act(machine.root)
+    assert seed.instance_id(str(directory)) == "i-0042"
+    assert activation.disable(machine.root) == ["it was not enabled"]
 
 
 def test_enable_before_cloud_init_is_installed_says_so(tmp_path: Path) -> None:
@@ -73,7 +78,7 @@ def test_enable_before_cloud_init_is_installed_says_so(tmp_path: Path) -> None:
         machine.path(path).rename(tmp_path / path.replace("/", "_"))
     assert activation.enable_at_install(machine.root) == [f"made {link(machine)}"]
     machine.has_unit_enabled()
-    assert "cloud-init is not installed" in activation.enable(machine.root)[-1]
+    assert "cloud-init is not installed" in activation.enable(machine.root)[0]
 
 
 def test_an_old_cloud_init_has_no_clean_d_and_enable_says_what_to_do(machine: Machine) -> None:

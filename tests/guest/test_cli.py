@@ -4,15 +4,18 @@ import fcntl
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Iterator, List
 
 import pytest
 
 from tests.guest.conversation import NETWORKDATA, PAYLOADS, USERDATA, response
-from tests.guest.line import Guest, Pty
-from tests.guest.machine import Machine
-from vmw_cloudinit_guest import __version__, cli, errors, fetch, paths
+from tests.guest.line import GUEST, PATIENCE, Guest, Pty
+from tests.guest.machine import UUID, Machine
+from vmw_cloudinit_guest import __version__, binding, cli, errors, fetch, paths, seed
+from vmw_cloudinit_guest.documents import Documents
 
 
 @pytest.fixture
@@ -178,7 +181,7 @@ def test_a_seed_that_cannot_be_written_is_exit_code_5(line: Pty, tmp_path: Path)
 @pytest.mark.parametrize("port", ["ttyS4711", "/dev/ttyS4711"])
 def test_no_port_is_exit_code_6(port: str, seed_dir: Path, capsys: Any) -> None:
     assert cli.main(["fetch", "--port", port, "--seed-dir", str(seed_dir)]) == 6
-    assert "ttyS4711 cannot be opened: No such file or directory" in capsys.readouterr().err
+    assert "/dev/ttyS4711 cannot be opened: No such file or directory" in capsys.readouterr().err
 
 
 def test_no_port_found_is_exit_code_6(seed_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -194,29 +197,86 @@ def test_no_port_found_is_exit_code_6(seed_dir: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "program", "reason"),
     [
-        [],
-        ["guess"],
-        ["fetch", "--timeout", "0"],
-        ["fetch", "--timeout", "-1"],
-        ["fetch", "--timeout", "nan"],
-        ["fetch", "--timeout", "inf"],
-        ["fetch", "--timeout", "soon"],
-        ["fetch", "ttyS1"],
-        ["enable", "now"],
-        ["status", "--format", "yaml"],
+        ([], "", "the following arguments are required: COMMAND"),
+        (["--bogus", "status"], "", "unrecognized arguments: --bogus"),
+        (["guess"], "", "argument COMMAND: invalid choice: 'guess'.*"),
+        (["fetch", "--timeout", "0"], " fetch", "argument --timeout: '0' is not a number of seconds above 0"),
+        (["fetch", "--timeout", "-1"], " fetch", "argument --timeout: .*"),
+        (["fetch", "--timeout", "nan"], " fetch", "argument --timeout: .*"),
+        (["fetch", "--timeout", "inf"], " fetch", "argument --timeout: .*"),
+        (["fetch", "--timeout", "soon"], " fetch", "argument --timeout: .*"),
+        (["fetch", "--timeout", "601"], " fetch", "argument --timeout: 601 s is more than 600, .*"),
+        (["fetch", "--bogus"], " fetch", "unrecognized arguments: --bogus"),
+        (["fetch", "ttyS1"], " fetch", "unrecognized arguments: ttyS1"),
+        (["enable", "now"], " enable", "unrecognized arguments: now"),
+        (["status", "--format", "yaml"], " status", "argument --format: invalid choice: 'yaml'.*"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(arguments: List[str], capsys: Any) -> None:
+def test_wrong_usage_is_exit_code_2_and_one_line(
+    arguments: List[str], program: str, reason: str, capsys: Any
+) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert ended.value.code == 2
-    assert "usage: vmw-cloudinit-guest" in capsys.readouterr().err
+    program = f"vmw-cloudinit-guest{program}"
+    assert re.fullmatch(f"{program}: {reason}; see '{program} --help'\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("command", ["enable", "disable", "seal", "status"])
+@pytest.mark.parametrize("kind", ["file", "missing"])
+def test_a_root_that_is_no_directory_is_wrong_usage(
+    command: str, kind: str, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--root", str(tmp_path / kind)])
+    assert ended.value.code == 2
+    assert f"argument --root: {tmp_path / kind} is not a directory; see" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["--help"], ["fetch", "--help"], ["--version"]])
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_when_nobody_reads_on_it_ends_without_a_word(arguments: List[str], unbuffered: List[str]) -> None:
+    """As in ``status | head -1``; without buffer, argparse meets the broken pipe itself."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-B", *unbuffered, "-m", "vmw_cloudinit_guest", *arguments],
+        env={**os.environ, "PYTHONPATH": str(GUEST)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE,
+    )
+    os.close(writer)
+    assert ended.stderr == b""
+    assert ended.returncode in (0, 1)  # whatever status has to say
+
+
+@pytest.mark.parametrize(("option", "code"), [([], 3), (["--boot"], 0)])
+def test_at_boot_an_old_seed_that_stays_is_an_orderly_end_and_a_warning(
+    line: Pty, seed_dir: Path, option: List[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(binding, "product_uuid", lambda root: UUID.replace("-", ""))
+    state = binding.State(UUID.replace("-", ""), "i-0042", "ttyS1", 0)
+    documents = Documents(b'{"instance-id": "i-0042"}', None, b"")
+    seed.write(str(seed_dir), documents, binding.to_bytes(state))
+    arguments = ["--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.05"]
+    assert cli.main(["fetch", *option, *arguments]) == code
+    said = capsys.readouterr().err
+    assert said.endswith("; the seed of i-0042 stays\n")
+    assert said.startswith("vmw-cloudinit-guest: warning: no answer") == (code == 0)
+
+
+def test_at_a_first_boot_no_answer_stays_an_error(line: Pty, seed_dir: Path, capsys: Any) -> None:
+    arguments = ["--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.05"]
+    assert cli.main(["fetch", "--boot", *arguments]) == 3
+    assert capsys.readouterr().err.startswith("vmw-cloudinit-guest: no answer")
 
 
 def test_every_error_has_its_exit_code_and_every_exit_code_is_in_the_help(capsys: Any) -> None:
-    assert set(cli.EXIT_CODES) == set(errors.GuestError.__subclasses__())
+    assert set(cli.EXIT_CODES) == {*errors.GuestError.__subclasses__(), errors.SeedStaysError}
     with pytest.raises(SystemExit) as ended:
         cli.main(["fetch", "--help"])
     assert ended.value.code == 0
@@ -293,4 +353,21 @@ def test_enable_status_seal_and_disable_work_on_an_image(tmp_path: Path, capsys:
 
 def test_what_cannot_be_enabled_is_exit_code_5(tmp_path: Path, capsys: Any) -> None:
     assert cli.main(["enable", "--root", str(tmp_path)]) == 5
-    assert re.fullmatch("vmw-cloudinit-guest: there is no .*: install .* again\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        "vmw-cloudinit-guest: there is no .*: enable, disable and seal belong to the package "
+        "vmw-cloudinit-guest, which is not installed here\n",
+        capsys.readouterr().err,
+    )
+
+
+def test_enable_warns_of_what_defeats_the_seed(tmp_path: Path, capsys: Any) -> None:
+    machine = Machine(tmp_path)
+    machine.has_unit_enabled()
+    machine.write(paths.CLOUD_INIT_DISABLED, "")
+    assert cli.main(["enable", "--root", machine.root]) == 0
+    captured = capsys.readouterr()
+    assert "at the next boot it asks" not in captured.out
+    assert captured.err == (
+        f"vmw-cloudinit-guest: warning: {machine.path(paths.CLOUD_INIT_DISABLED)} is there: "
+        "neither cloud-init nor this runs at boot; remove it\n"
+    )

@@ -34,9 +34,21 @@ def test_not_being_enabled_is_named_with_the_command(machine: Machine) -> None:
     defeat(machine, "it is not enabled: .* run vmw-cloudinit-guest enable")
 
 
-def test_a_link_to_what_is_gone_is_not_enabled(machine: Machine) -> None:
+def test_without_the_package_not_being_enabled_is_named_without_the_command(machine: Machine) -> None:
     machine.path(paths.DROP_IN).unlink()
-    defeat(machine, "it is not enabled")
+    defeat(machine, "it is not enabled: .* package vmw-cloudinit-guest, which is not installed here$")
+
+
+def test_a_file_that_switches_cloud_init_off_is_named(machine: Machine) -> None:
+    machine.write("/etc/cloud/cloud-init.disabled", "")
+    defeat(machine, f"^{re.escape(machine.root)}/etc/cloud/cloud-init.disabled is there: .*; remove it")
+
+
+def test_a_command_line_that_switches_cloud_init_off_is_named(machine: Machine) -> None:
+    machine.write("/proc/cmdline", "quiet cloud-init=disabled\n")
+    defeat(machine, "^cloud-init=disabled on the kernel command line: .*; take it out")
+    machine.write("/proc/cmdline", "quiet cloud-init=enabled\n")
+    assert find(machine.root) == []
 
 
 @pytest.mark.parametrize(
@@ -81,7 +93,7 @@ def test_a_command_line_that_asks_for_nocloud_is_fine(machine: Machine, word: st
 def test_a_disk_labelled_cidata_is_named_in_any_case(machine: Machine, label: str) -> None:
     machine.write("/dev/disk/by-label/root", "")
     machine.write(f"/dev/disk/by-label/{label}", "")
-    defeat(machine, f"the disk /dev/disk/by-label/{label}: .*; detach that disk")
+    defeat(machine, f"the disk {re.escape(machine.root)}/dev/disk/by-label/{label}: .*; detach that disk")
 
 
 @pytest.mark.parametrize(
@@ -96,12 +108,12 @@ def test_a_disk_labelled_cidata_is_named_in_any_case(machine: Machine, label: st
 )
 def test_a_network_in_another_file_is_named(machine: Machine, text: str) -> None:
     machine.write("/etc/cloud/cloud.cfg.d/99-installer.cfg", text)
-    defeat(machine, r"^/etc/cloud/cloud\.cfg\.d/99-installer\.cfg has a network: .* network: null")
+    defeat(machine, r"/etc/cloud/cloud\.cfg\.d/99-installer\.cfg has a network: .* network: null")
 
 
 def test_a_network_in_cloud_cfg_itself_is_named(machine: Machine) -> None:
     machine.write(paths.CLOUD_CONFIG, "network: {config: disabled}\n")
-    defeat(machine, r"^/etc/cloud/cloud\.cfg has a network:")
+    defeat(machine, rf"^{re.escape(machine.root)}/etc/cloud/cloud\.cfg has a network:")
 
 
 def test_a_later_null_takes_a_network_back_and_an_earlier_one_does_not(machine: Machine) -> None:
@@ -132,7 +144,7 @@ def test_only_a_datasource_list_that_sorts_later_is_named(machine: Machine, text
     machine.write("/etc/cloud/cloud.cfg.d/99-installer.cfg", text)
     assert find(machine.root) == []
     machine.write("/etc/cloud/cloud.cfg.d/zzz-site.cfg", text)
-    defeat(machine, r"^/etc/cloud/cloud\.cfg\.d/zzz-site\.cfg has a datasource_list .* rename the file")
+    defeat(machine, r"/etc/cloud/cloud\.cfg\.d/zzz-site\.cfg has a datasource_list .* rename the file")
 
 
 def test_bytes_that_are_no_text_are_no_error(machine: Machine) -> None:

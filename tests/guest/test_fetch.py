@@ -11,7 +11,13 @@ from vmw_cloudinit_guest import binding, client, fetch, paths, seed
 from vmw_cloudinit_guest.binding import State
 from vmw_cloudinit_guest.config import Settings
 from vmw_cloudinit_guest.documents import Documents
-from vmw_cloudinit_guest.errors import GuestError, NoAnswerError, SeedError, UnusableAnswerError
+from vmw_cloudinit_guest.errors import (
+    GuestError,
+    NoAnswerError,
+    SeedError,
+    SeedStaysError,
+    UnusableAnswerError,
+)
 
 DOCUMENTS = Documents(b'{"instance-id": "i-0042"}\n', None, b"#cloud-config\n")
 INHERITED = Documents(b'{"instance-id": "i-parent"}\n', b"version: 1\n", b"#cloud-config\nparent: true\n")
@@ -43,7 +49,7 @@ class Fetch:
             raise error
 
         self.answer = answer
-        with pytest.raises(type(error)) as caught:
+        with pytest.raises(GuestError) as caught:
             self()
         return caught.value
 
@@ -117,7 +123,9 @@ def test_a_timeout_that_is_given_counts_on_any_boot(run: Fetch) -> None:
 def test_without_an_answer_the_old_seed_stays_and_the_line_says_so(run: Fetch) -> None:
     run()
     files, state = run.files(), run.state()
-    assert str(run.fails(NoAnswerError("no answer"))) == "no answer; the seed of i-0042 stays"
+    error = run.fails(NoAnswerError("no answer"))
+    assert (type(error), str(error)) == (SeedStaysError, "no answer; the seed of i-0042 stays")
+    assert type(run.fails(UnusableAnswerError("garbage"))) is UnusableAnswerError
     assert (run.files(), run.state()) == (files, state)
 
 
@@ -140,7 +148,9 @@ def test_a_clone_s_inherited_seed_is_deleted_before_anybody_is_asked(run: Fetch)
 
 def test_a_clone_without_a_server_has_no_seed(run: Fetch) -> None:
     run.inherits(OTHER_UUID)
-    assert "without a seed" in str(run.fails(NoAnswerError("no answer")))
+    error = run.fails(NoAnswerError("no answer"))
+    assert type(error) is NoAnswerError
+    assert "without a seed" in str(error)
     assert (run.files(), run.state()) == ([], None)
 
 
@@ -168,7 +178,7 @@ def test_an_inherited_seed_that_cannot_be_deleted_is_said_and_nobody_is_asked(
 def test_a_seed_without_a_state_stays_and_waits_long_until_there_is_an_answer(run: Fetch) -> None:
     run.inherits(UUID)
     Path(seed.state_path(str(run.directory))).unlink()
-    run.fails(NoAnswerError("no answer"))
+    assert type(run.fails(NoAnswerError("no answer"))) is NoAnswerError
     assert run.files() == ["meta-data", "network-config", "user-data"]
     assert run.timeout == Settings().first_boot_timeout
     assert len(run.warnings) == 1

@@ -78,6 +78,34 @@ def test_exit_code_and_json_say_whether_the_next_boot_asks(
     assert json.loads(capsys.readouterr().out)["ready"] is True
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [("/etc/cloud/cloud-init.disabled", ""), ("/proc/cmdline", "cloud-init=disabled\n")],
+)
+def test_a_boot_in_which_cloud_init_is_switched_off_does_not_ask(
+    machine: Machine, path: str, content: str, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    is_ready(machine)
+    machine.write(path, content)
+    assert cli.main(["status", "--root", machine.root]) == 1
+    shown = capsys.readouterr().out
+    assert shown.startswith("next boot:   does not ask\n")
+    assert "neither cloud-init nor this runs at boot" in shown
+
+
+def test_where_the_machine_is_not_known_the_seed_is_only_taken_to_be_its_own(machine: Machine) -> None:
+    has_seed(machine)
+    machine.path("/sys/class/dmi/id/product_uuid").unlink()
+    lines = as_lines(gather(Settings(), [], machine.root))
+    assert lines[4].endswith("; the seed is taken to be this machine's")
+    assert f"machine:     not known, the seed is bound to {UUID.replace('-', '')}" in lines
+
+
+def test_without_cloud_init_it_says_so(machine: Machine) -> None:
+    machine.path("/usr/lib/python3/dist-packages/cloudinit/cmd/clean.py").unlink()
+    assert gather(Settings(), [], machine.root)["warnings"][0].startswith("cloud-init is not installed")
+
+
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_what_defeats_the_seed_is_told_and_no_contents_are(
     machine: Machine, format_: str, capsys: "pytest.CaptureFixture[str]"
