@@ -32,6 +32,8 @@ def parse_address(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int
     host, separator, port = text.rpartition(":")
     if not separator or port.endswith("]"):
         host, port = text, str(default_port)
+        if host.isdecimal():  # to a resolver a number is an address, and to a person a port
+            raise ConfigurationError(f"'{text}' is not HOST:PORT; a port of every address is :{text}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:

@@ -23,7 +23,9 @@ Options = dict[str, set[str]]  # a section of a page -> the options in it, each 
 def _server() -> Options:
     context = click.Context(server, **server.context_settings)
     options = {PROGRAM: _click_options(server, context)}
-    for name, command in server.commands.items():
+    for name in server.list_commands(context):
+        command = server.get_command(context, name)
+        assert command is not None
         options[name.upper()] = _click_options(command, click.Context(command, parent=context))
     return options
 

@@ -23,7 +23,7 @@ def test_an_address_is_a_host_and_a_port_either_of_which_may_be_left_out(
 
 
 @pytest.mark.parametrize(
-    "text", ["host:", "host:port", "host:65536", "host:-1", "host:\u0661", "::1", "::1:4000"]
+    "text", ["host:", "host:port", "host:65536", "host:-1", "host:\u0661", "::1", "::1:4000", "13370"]
 )
 def test_what_is_no_address_is_said_in_one_sentence(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"is not HOST:PORT") as caught:

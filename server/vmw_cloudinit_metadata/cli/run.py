@@ -14,6 +14,7 @@ from vmw_cloudinit_metadata.cli.parameters import (
     Seconds,
     check_addresses,
     check_driver_options,
+    check_text,
     check_tls_addresses,
 )
 from vmw_cloudinit_metadata.config import Settings
@@ -52,7 +53,13 @@ def _complete_driver(
     metavar="FILE",
     help="Take what is given neither here nor in the environment from this TOML file.",
 )
-@click.option("--uri", required=True, metavar="URI", help="The service URI that the VMs' serial ports name.")
+@click.option(
+    "--uri",
+    required=True,
+    callback=check_text,
+    metavar="URI",
+    help="The service URI that the VMs' serial ports name.",
+)
 @click.option(
     "--driver",
     required=True,
@@ -72,14 +79,14 @@ def _complete_driver(
     "--listen",
     callback=check_addresses,
     multiple=True,
-    metavar="HOST:PORT",
+    metavar="HOST[:PORT]",
     help="Where ESXi connects; repeatable. IPv6 in brackets.  [default: port 13370 of every address]",
 )
 @click.option(
     "--tls-listen",
     callback=check_tls_addresses,
     multiple=True,
-    metavar="HOST:PORT",
+    metavar="HOST[:PORT]",
     help="Where ESXi connects with TLS, telnets://; repeatable. Without --listen only there.",
 )
 @click.option(

@@ -37,7 +37,11 @@ def test_every_command_has_a_help_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        [],
         ["no-such-command"],
+        ["run", "extra"],
+        ["run", "--uri", "", "--driver", "file"],
+        ["run", "--uri", "u", "--driver", "file", "--listen", "13370"],
         ["run"],
         ["run", "--uri", "u"],
         ["run", "--no-such-option"],
@@ -52,7 +56,7 @@ def test_every_command_has_a_help_of_its_own(name: str) -> None:
         ["simulate"],
         ["demo", "/no/such/directory"],
     ],
-    ids=" ".join,
+    ids=lambda arguments: " ".join(arguments) or "nothing",
 )
 def test_wrong_usage_is_one_line_on_standard_error_and_exit_code_2(arguments: list[str]) -> None:
     result = command.server(*arguments)
