@@ -110,6 +110,7 @@ class FileDriver(Driver):
         self._entries: collections.OrderedDict[str, _Entry] = collections.OrderedDict()
         self._entries_size = 0
         self._missing: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._directory_missing = False  # and that was logged
 
     def parse_options(self, opts: dict[str, Any]) -> FileOptions:
         """Check that there is a directory, and nothing else."""
@@ -132,12 +133,14 @@ class FileDriver(Driver):
         """Return the instance that the VM's definition describes; a copy, which the caller may change."""
         name = vm_client.vm_name
         for path in self._candidates(name):
-            entry = self._look(path)
+            entry = self._look(path, name)
             if entry is not None:
                 with self._lock:
                     self._missing.pop(name, None)
+                    self._directory_missing = False
                 return entry.instance.copy() if entry.instance else None
-        self._note_missing(name)
+        if self._check_directory():
+            self._note_missing(name)
         return None
 
     def reload(self) -> None:
@@ -146,6 +149,7 @@ class FileDriver(Driver):
             self._entries.clear()
             self._entries_size = 0
             self._missing.clear()
+            self._directory_missing = False
 
     def _candidates(self, name: str) -> Iterator[str]:
         for stem in dict.fromkeys((name, _escaped(name))):
@@ -153,8 +157,8 @@ class FileDriver(Driver):
                 for suffix in SUFFIXES:
                     yield os.path.join(self.options.directory, stem + suffix)
 
-    def _look(self, path: str) -> _Entry | None:
-        """Return what is known of a file, reading it if it has changed; None if there is none."""
+    def _look(self, path: str, name: str) -> _Entry | None:
+        """Return what is known of a VM's file, reading it if it has changed; None if there is none."""
         with self._lock:
             known = self._entries.get(path)
             if known is not None:
@@ -165,7 +169,7 @@ class FileDriver(Driver):
                 return known
             entry = self._read(path, known)
         except OSError as error:
-            if error.errno in _ABSENT:
+            if error.errno in _ABSENT or not _can_read(self.options.directory):
                 with self._lock:
                     self._drop(path)
                 return None
@@ -175,7 +179,7 @@ class FileDriver(Driver):
         before = self._keep(path, entry)
         news = before is None or (before.digest, before.faults) != (entry.digest, entry.faults)
         if entry.faults and news:
-            self.logger.error("a definition with faults is not served:\n%s", entry.faults)
+            self.logger.error("%r is not served: %s", name, entry.faults)
         return entry
 
     def _read(self, path: str, known: _Entry | None) -> _Entry:
@@ -223,6 +227,18 @@ class FileDriver(Driver):
             self._entries_size -= entry.size
         return entry
 
+    def _check_directory(self) -> bool:
+        """Tell whether the directory is there; that it is not is logged once, until it is back."""
+        missing = not _can_read(self.options.directory)
+        with self._lock:
+            news = missing and not self._directory_missing
+            self._directory_missing = missing
+        if news:
+            self.logger.error(
+                "no VM is served: the directory %s does not exist or cannot be read", self.options.directory
+            )
+        return not missing
+
     def _note_missing(self, name: str) -> None:
         with self._lock:
             logged = name in self._missing
@@ -232,6 +248,10 @@ class FileDriver(Driver):
                 self._missing.popitem(last=False)
         if not logged:
             self.logger.error("%s has no definition for the VM %r", self.options.directory, name)
+
+
+def _can_read(directory: str) -> bool:
+    return os.path.isdir(directory) and os.access(directory, os.R_OK | os.X_OK)
 
 
 def _escaped(name: str) -> str:

@@ -18,6 +18,11 @@ GOOD = "metadata: {{instance-id: i-0042, hostname: {}}}\n"
 LATER_NS = 3_000_000_000
 
 
+def refused(*_: object) -> int:
+    """Fail as ``os.open`` does without permission."""
+    raise PermissionError(13, "Permission denied")
+
+
 class Store:
     """A directory of definitions, a driver on it, and the names of the hosts it serves."""
 
@@ -263,8 +268,7 @@ def test_a_broken_file_is_logged_once_per_change(store: Store, caplog: pytest.Lo
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == (
-        "a definition with faults is not served:\n"
-        f"{path}:1: metadata: instance-id is missing\n"
+        f"'web-01' is not served: {path}:1: metadata: instance-id is missing\n"
         f"{path}:1: metadata: hostname is missing\n"
         f"{path}:2: xyz: is not a known key (known: metadata, network, userdata)"
     )
@@ -310,6 +314,42 @@ def test_a_missing_definition_is_logged_once_until_it_appears(
     path.unlink()
     assert store.ask("web-01") is None
     assert len(caplog.records) == 3
+
+
+@pytest.mark.parametrize("fate", ["removed", "replaced by a file", "without permission"])
+def test_a_directory_that_is_gone_is_said_once_until_it_is_back(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    store.write("web-01.yaml", GOOD.format("one"))
+    store.write("web-02.yaml", "x")
+    store.driver.clock_ns = lambda: 0
+    away = store.directory.with_name("away")
+    assert store.hostname("web-01") == "one"
+    with monkeypatch.context() as patch:
+        if fate == "without permission":  # root may do anything, so the refusal is made here
+            patch.setattr(os, "access", lambda *_: False)
+            patch.setattr(os, "open", refused)
+        else:
+            store.directory.rename(away)
+        if fate == "replaced by a file":
+            store.directory.touch()
+        for name in ("web-01", "web-02", "web-03", "..", "web-01"):
+            assert store.ask(name) is None
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == (
+        f"no VM is served: the directory {store.directory} does not exist or cannot be read"
+    )
+    if fate == "replaced by a file":
+        store.directory.unlink()
+    if away.exists():
+        away.rename(store.directory)
+    assert store.hostname("web-01") == "one"
+    assert store.ask("web-03") is None
+    assert caplog.messages[1:] == [f"{store.directory} has no definition for the VM 'web-03'"]
+    store.directory.rename(away)
+    assert store.ask("web-01") is None
+    assert caplog.messages[2:] == caplog.messages[:1]
 
 
 def test_names_that_are_made_up_do_not_fill_the_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,12 +454,8 @@ def test_a_file_without_permission_is_said_once_and_served_when_there_is_one(
 ) -> None:
     path = store.write("web-01.yaml", GOOD.format("one"))
     real = os.open
-
-    def refuse(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
     # Root may read anything, so the refusal is made here.
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "open", refused)
     assert store.ask("web-01") is None
     assert store.ask("web-01") is None
     (record,) = caplog.records
