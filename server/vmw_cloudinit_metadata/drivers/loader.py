@@ -55,7 +55,8 @@ def _find_class(spec: str) -> type[Driver]:
     except ModuleNotFoundError as error:
         # The module itself, or one of its parents; anything else is a module that it needs.
         if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise DriverLoadError(f"driver {spec}: there is no module {error.name}") from error
+            hint = "" if "." in error.name else "; is its directory in PYTHONPATH?"
+            raise DriverLoadError(f"driver {spec}: there is no module {error.name}{hint}") from error
         raise DriverLoadError(
             f"driver {spec} needs the module {error.name}, which is not installed"
         ) from error

@@ -79,7 +79,11 @@ def test_an_unknown_entry_point_is_answered_with_those_that_exist() -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("no_such_module:Driver", "driver no_such_module:Driver: there is no module no_such_module"),
+        (
+            "no_such_module:Driver",
+            "driver no_such_module:Driver: there is no module no_such_module; "
+            "is its directory in PYTHONPATH?",
+        ),
         (
             "good_driver.sub.module:Driver",
             "driver good_driver.sub.module:Driver: there is no module good_driver.sub",
