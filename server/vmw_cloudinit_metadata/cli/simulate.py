@@ -158,7 +158,8 @@ def numbered(template: str, n: int, count: int) -> str:
 
 
 def _announce(machine: Machine) -> None:
-    click.echo(f"{machine.vm.name}: serial port {machine.port.path}")
+    # Absolute, wherever the guest is started; and vmw-cloudinit-guest takes a bare name for one in /dev.
+    click.echo(f"{machine.vm.name}: serial port {Path(machine.port.path).absolute()}")
     sys.stdout.flush()
 
 

@@ -260,6 +260,8 @@ class SimulatedVM:
             connection.abort()
             answer = "VMOTION-PEER-OK" if vmotion else "WILL-PROXY"
             raise SimulatorError(f"{self.name}: no {answer} from {where} in time: is it a vSPC?") from None
+        except ssl.SSLError as error:
+            raise SimulatorError(f"{self.name}: {_tls_sentence(where, error)}") from None
         except OSError as error:
             raise SimulatorError(f"{self.name}: cannot connect to {where}: {_reason(error)}") from None
         except SimulatorError as error:
@@ -333,6 +335,16 @@ def _delays() -> Iterator[float]:
     while True:
         yield delay
         delay = min(2 * delay, 8.0)
+
+
+def _tls_sentence(where: str, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not accepted: {error.verify_message.rstrip('.')}"
+    # What OpenSSL makes of a first byte that is none of TLS's: since 3.2 the second.
+    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return f"{where} does not speak TLS"
+    reason = (error.reason or "it is not as it must be").replace("_", " ").lower()
+    return f"the TLS handshake with {where} failed: {reason}"
 
 
 def _reason(error: OSError) -> str:

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import re
 import resource
 import ssl
 from collections.abc import AsyncIterator
@@ -150,8 +151,21 @@ async def test_a_server_without_tls_is_one_sentence() -> None:
         web_01 = SimulatedVM("web-01", "my-metadata", port=server.port, tls=ssl.create_default_context())
         starting = asyncio.create_task(web_01.start())
         await (await server.caller()).send(b"\xff\xfb\x00 this is telnet, not TLS")
-        with pytest.raises(SimulatorError, match=r"cannot connect to 127\.0\.0\.1:\d+: "):
+        with pytest.raises(SimulatorError) as raised:
             await starting
+        assert str(raised.value) == f"web-01: 127.0.0.1:{server.port} does not speak TLS"
+
+
+@in_loop
+async def test_a_handshake_that_fails_otherwise_is_one_sentence() -> None:
+    async with listening() as server:
+        web_01 = SimulatedVM("web-01", "my-metadata", port=server.port, tls=ssl.create_default_context())
+        starting = asyncio.create_task(web_01.start())
+        await (await server.caller()).send(b"\x15\x03\x03\x00\x02\x02\x28")  # a fatal alert
+        with pytest.raises(SimulatorError) as raised:
+            await starting
+        where = f"127.0.0.1:{server.port}"
+        assert re.fullmatch(rf"web-01: the TLS handshake with {where} failed: [a-z0-9 /]+", str(raised.value))
 
 
 @in_loop
