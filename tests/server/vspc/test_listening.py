@@ -63,6 +63,28 @@ def test_an_address_is_listened_on(opened: list[socket.socket]) -> None:
         assert accepted.getpeername() == connected.getsockname()
 
 
+def test_a_host_that_has_vanished_is_noticed_in_two_minutes(opened: list[socket.socket]) -> None:
+    opened += listening_sockets("127.0.0.1", 0)
+    (one,) = opened
+    with socket.create_connection(one.getsockname()):
+        accepted, _ = one.accept()
+        opened.append(accepted)
+        idle, interval, count = (
+            accepted.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + interval * count == 120
+
+
+def test_a_system_without_those_options_keeps_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, opened: list[socket.socket]
+) -> None:
+    for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
+        monkeypatch.delattr(socket, option)
+    opened += listening_sockets("127.0.0.1", 0)
+    assert opened[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 def test_every_address_is_ipv4_and_ipv6(opened: list[socket.socket]) -> None:
     opened += listening_sockets("", 0)
     assert {one.family for one in opened} == {socket.AF_INET, socket.AF_INET6}
