@@ -66,14 +66,14 @@ class JournalFormatter(TextFormatter):
 
 
 class JSONFormatter(TextFormatter):
-    """An object a line, for programs: time, level, logger, peer, vm, message."""
+    """An object a line, for programs: time, level, logger, peer, vm, port, message."""
 
     def __init__(self) -> None:
         super().__init__("%(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON; ``peer`` and ``vm`` are null where a line is about neither."""
-        peer, vm = getattr(record, "peer", None), getattr(record, "vm", None)
+        """Return the record as JSON; ``peer``, ``vm`` and ``port`` are null where a line is about none."""
+        peer, vm, port = (getattr(record, name, None) for name in ("peer", "vm", "port"))
         moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         text = super().format(record)
         return json.dumps(
@@ -83,7 +83,8 @@ class JSONFormatter(TextFormatter):
                 "logger": record.name,
                 "peer": peer,
                 "vm": vm or None,
-                "message": text if peer is None else text.removeprefix(f"{_subject(peer, vm or '')}: "),
+                "port": port or None,
+                "message": text.removeprefix(f"{_subject(peer, vm or '', port or '')}: ") if peer else text,
             }
         )
 
@@ -109,22 +110,24 @@ def describe(error: BaseException) -> str:
 
 
 class ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """Put the peer, and the VM once it is known, before each message."""
+    """Put the peer, and the VM once it is known, before each message; with its port, if that has a label."""
 
     def __init__(self, logger: logging.Logger, peer: str) -> None:
         super().__init__(logger, {})
         self.peer = peer
         self.vm = ""
+        self.port = ""
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log the message with its subject in front, which is no part of the format: a name may hold "%"."""
         if self.isEnabledFor(level):
-            about = {"peer": self.peer, "vm": self.vm}  # for JSONFormatter
-            self.logger.log(level, f"%s: {msg}", _subject(self.peer, self.vm), *args, extra=about, **kwargs)
+            about = {"peer": self.peer, "vm": self.vm, "port": self.port}  # for JSONFormatter
+            self.logger.log(level, f"%s: {msg}", _subject(**about), *args, extra=about, **kwargs)
 
 
-def _subject(peer: str, vm: str) -> str:
-    return f"{peer} {printable(vm)}".rstrip()
+def _subject(peer: str, vm: str, port: str) -> str:
+    subject = f"{peer} {printable(vm)}".rstrip()
+    return f"{subject} port {printable(port)}" if port else subject
 
 
 class Throttle:
@@ -135,13 +138,15 @@ class Throttle:
         self._clock = clock
         self._next = 0.0
         self._count = 0
+        self._outcome = ""
 
-    def count(self) -> int:
-        """Count one; return how many to log now, or 0."""
+    def count(self, outcome: str = "") -> int:
+        """Count one; return how many to log now, or 0. Another outcome than the last is logged at once."""
         self._count += 1
         now = self._clock()
-        if now < self._next:
+        if now < self._next and outcome == self._outcome:
             return 0
+        self._outcome = outcome
         self._next = now + self._seconds
         due, self._count = self._count, 0
         return due

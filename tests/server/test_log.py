@@ -66,6 +66,19 @@ def test_a_name_cannot_forge_a_line(log: ConnectionLog, caplog: pytest.LogCaptur
     assert message == f"192.0.2.1:5000 {name!a}: connected"
 
 
+def test_a_port_with_a_label_is_told_from_the_vms_others(
+    log: ConnectionLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.vm = "web-01"
+    for log.port in ("2", "100%s", "2\nforged"):
+        log.info("connected")
+    assert caplog.messages == [
+        "192.0.2.1:5000 web-01 port 2: connected",
+        "192.0.2.1:5000 web-01 port 100%s: connected",
+        "192.0.2.1:5000 web-01 port '2\\nforged': connected",
+    ]
+
+
 def test_nothing_is_made_of_a_line_that_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Subject(str):
         def __format__(self, spec: str) -> str:
@@ -125,6 +138,18 @@ def test_a_throttle_lets_the_first_through_and_counts_the_rest_until_its_time() 
     assert throttle.count() == 0
 
 
+def test_another_outcome_passes_a_throttle_at_once_and_its_time_begins_anew() -> None:
+    now = [100.0]
+    throttle = Throttle(10.0, lambda: now[0])
+    assert [throttle.count("not answered") for _ in range(3)] == [1, 0, 0]
+    now[0] = 109.0
+    assert throttle.count("answered") == 3
+    now[0] = 118.9
+    assert throttle.count("answered") == 0
+    assert throttle.count("not answered") == 2
+    assert throttle.count("not answered") == 0
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_logging_goes_to_standard_error_from_its_level_on(level: str) -> None:
     code = (
@@ -169,7 +194,7 @@ def test_json_is_an_object_a_line_with_peer_and_vm_of_their_own(
     log: ConnectionLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.debug("connected")
-    log.vm = "Büro\n01"
+    log.vm, log.port = "Büro\n01", "ü 2"
     log.warning("%s answered", "REQUEST_METADATA")
     logger.error("one fault\nanother")
     lines = formatted(JSONFormatter(), caplog)
@@ -179,15 +204,23 @@ def test_json_is_an_object_a_line_with_peer_and_vm_of_their_own(
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time) for time in times)
     peer = "192.0.2.1:5000"
     assert entries == [
-        {"level": "debug", "logger": "test", "peer": peer, "vm": None, "message": "connected"},
+        {"level": "debug", "logger": "test", "peer": peer, "vm": None, "port": None, "message": "connected"},
         {
             "level": "warning",
             "logger": "test",
             "peer": peer,
             "vm": "Büro\n01",
+            "port": "ü 2",
             "message": "REQUEST_METADATA answered",
         },
-        {"level": "error", "logger": "test", "peer": None, "vm": None, "message": "one fault\nanother"},
+        {
+            "level": "error",
+            "logger": "test",
+            "peer": None,
+            "vm": None,
+            "port": None,
+            "message": "one fault\nanother",
+        },
     ]
 
 

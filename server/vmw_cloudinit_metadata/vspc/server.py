@@ -294,7 +294,7 @@ class VSPCServer:
         if port.identity is None:
             return
         protocol.identified()
-        protocol.logger.vm = port.identity.name
+        protocol.logger.vm, protocol.logger.port = port.identity.name, port.identity.port
         try:
             session = Session(port, protocol, self.driver, self._workers, self.options.max_unsent)
         except Exception as error:
@@ -311,8 +311,9 @@ class VSPCServer:
             protocol.transport.abort()
             return
         protocol.identified()
-        protocol.logger.vm = session.carrier.logger.vm
-        protocol.logger.info("vMotion completed, came from %s", session.carrier.logger.peer)
+        source = session.carrier.logger
+        protocol.logger.vm, protocol.logger.port = source.vm, source.port
+        protocol.logger.info("vMotion completed, came from %s", source.peer)
         session.carrier = protocol
 
     def _end_session(self, port: Port, reason: str) -> None:

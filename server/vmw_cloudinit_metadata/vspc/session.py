@@ -17,7 +17,8 @@ from vmw_cloudinit_wire import Packet
 # A guest asks for one document at a time; more than a few packets in line are noise or malice.
 MAX_WAITING_PACKETS = 32
 
-# A guest may ask as fast as it likes; the log takes a line of each kind only this often.
+# A guest may ask as fast as it likes; the log takes a line of each kind only this often, and a boot that ends
+# otherwise than the last one at once.
 LOG_SECONDS = 10.0
 
 
@@ -116,19 +117,21 @@ class Session:
     async def _answer(self, packet: Packet) -> None:
         clock = asyncio.get_running_loop().time
         began, sent = clock(), self._sent
+        # Every boot asks for its metadata first; the rest of the dialogue is for those who look closely.
+        boots = packet.code == "REQUEST_METADATA"
         try:
             # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
             await self.client.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
         except Exception as error:
             # A driver's own client may raise anything, and its message may quote a secret.
             reason = f"the driver's client raised {describe(error)}"
-            if self._failures.count():
+            if (self._boots if boots else self._failures).count("failed"):
                 self.carrier.logger.error("%s not answered: %s", packet.code, reason)
             return
-        # Every boot asks for its metadata first; the rest of the dialogue is for those who look closely.
-        boots = packet.code == "REQUEST_METADATA" and self._boots.count()
-        level = logging.INFO if boots else logging.DEBUG
-        if self._sent > sent:
+        answered = self._sent > sent
+        news = boots and self._boots.count("answered" if answered else "not answered")
+        level = logging.INFO if news else logging.DEBUG
+        if answered:
             report = "%s answered in %.3f s, %d bytes", packet.code, clock() - began, self._sent - sent
             self.carrier.logger.log(level, *report)
         else:

@@ -142,7 +142,8 @@ class VMClient:
         try:
             instance = await self.take_snapshot()
             if instance is None:
-                self._complain(logging.INFO, "not answered: the driver has no instance for this VM")
+                # Why is the driver's to log, if there is more to say; the session logs that nothing was sent.
+                self._complain(logging.DEBUG, "not answered: the driver has no instance for this VM")
                 return None
             if not isinstance(instance, InstanceData):
                 raise DefinitionError(f"the driver returned a {type(instance).__name__}, not an InstanceData")

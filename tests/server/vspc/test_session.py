@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import re
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.peer import Instances, Run
+from vmw_cloudinit_metadata.drivers.file import FileDriver
 from vmw_cloudinit_metadata.log import ConnectionLog
 from vmw_cloudinit_metadata.vspc.port import Port, VMIdentity
 from vmw_cloudinit_metadata.vspc.session import MAX_WAITING_PACKETS, Session
@@ -43,9 +46,9 @@ class Echo(VMClient):
         self.driver.options.setdefault("seen", []).append((code, data, self.vm_vc_uuid, self.vm_bios_uuid))
         if gate := self.driver.options.get("gate"):
             await gate.wait()
-        if code == "FAIL":
+        if "FAIL" in (code, data):
             raise ValueError(SECRET)
-        if code != "SILENCE":
+        if "SILENCE" not in (code, data):
             await self.write(code, data.encode(errors="surrogateescape"))
 
 
@@ -179,6 +182,47 @@ def test_a_boot_is_one_line_of_the_log_however_often_the_guest_asks(
     assert "REQUEST_METADATA answered in 0.0" in lines[0]
     assert lines[0].endswith(" s, 25 bytes")
     assert "192.0.2.1:5000: SILENCE not answered" in caplog.messages
+
+
+def test_a_boot_that_ends_otherwise_than_the_last_is_logged_at_once(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        talk = Talk()
+        for data in (b"FAIL", b"FAIL", b"SILENCE", b"SILENCE", b"served", b"served", b"SILENCE", b"FAIL"):
+            talk.receive(Packet("REQUEST_METADATA", data))
+            await talk.answered()
+
+    caplog.set_level(logging.INFO)
+    run(test())
+    outcomes = [re.sub(r"^.*METADATA | in .*", "", message) for message in caplog.messages]
+    failed = "not answered: the driver's client raised ValueError"
+    assert outcomes == [failed, "not answered", "answered", "not answered", failed]
+
+
+@pytest.mark.parametrize("definition", ["metadata: {}", None], ids=["with faults", "missing"])
+def test_a_vm_that_is_not_served_is_one_line_of_the_driver_and_one_of_the_session(
+    run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path, definition: str | None
+) -> None:
+    if definition:
+        (tmp_path / "web-01.yaml").write_text(definition)
+
+    async def test() -> None:
+        talk = Talk()
+        talk.session = Session(
+            talk.port, talk.line, FileDriver({"directory": str(tmp_path)}), talk.workers, 1000
+        )
+        for code in ("REQUEST_METADATA", "REQUEST_NETWORKDATA", "REQUEST_USERDATA", "REQUEST_METADATA"):
+            talk.receive(Packet(code))
+            await talk.answered()
+
+    caplog.set_level(logging.INFO)
+    run(test())
+    of_the_driver, of_the_session = caplog.records
+    assert (of_the_driver.levelname, of_the_driver.name.rpartition(".")[2]) == ("ERROR", "FileDriver")
+    assert "'web-01'" in of_the_driver.getMessage()
+    assert (of_the_session.levelname, of_the_session.name) == ("INFO", "test")
+    assert of_the_session.getMessage().endswith(": REQUEST_METADATA not answered")
 
 
 def test_a_vm_that_does_not_read_gets_one_answer_beyond_the_limit(run: Run) -> None:

@@ -53,6 +53,33 @@ def test_a_vm_that_has_moved_is_served_by_the_same_client(run: Run) -> None:
     run(test())
 
 
+def test_the_label_of_a_port_is_in_every_line_of_its_session(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with serving(Instances({})) as site:
+            source = await site.connect()
+            labelled = peer.DO_PROXY.replace(b"metadata", b"metadata?port=2")
+            await source.send(peer.introduction("web-01").replace(peer.DO_PROXY, labelled))
+            await source.take(peer.WILL_PROXY)
+            async with moving(site, source=source) as (_, destination):
+                await destination.send(peer.VMOTION_COMPLETE)
+                await destination.ask(METADATA)
+                destination.end_stream()
+                await destination.until_closed()
+
+    caplog.set_level(logging.INFO)
+    run(test())
+    lines = [text.partition(" web-01")[2] for text in caplog.messages if " web-01" in text]
+    assert [line.partition(",")[0].partition(" in ")[0] for line in lines] == [
+        " port 2: connected",
+        " port 2: vMotion began",
+        " port 2: vMotion completed",
+        " port 2: REQUEST_METADATA answered",
+        " port 2: disconnected",
+    ]
+
+
 def test_a_source_may_end_before_complete(run: Run) -> None:
     async def test() -> None:
         driver = Clients({})
