@@ -63,6 +63,8 @@ def _pair(line: str) -> Tuple[str, str]:
         raise ValueError(f"{key!r} is not a key; there are {', '.join(_READERS)}")
     if not value:
         raise ValueError(f"{key} has no value")
+    if "\0" in value:
+        raise ValueError(f"{key} holds a NUL, which no name does")
     return key, value
 
 

@@ -51,6 +51,7 @@ def test_a_port_is_a_name_a_path_or_auto(value: str, port: Any) -> None:
         ("later-boot-timeout = 601", "601 s is more than 600, where systemd would give up first"),
         ("seed-directory = seed", "'seed' is not an absolute path"),
         ("port = ttyS2\nport = ttyS3", "port stands there twice"),
+        ("seed-directory = /seed\0", "seed-directory holds a NUL, which no name does"),
     ],
 )
 def test_a_fault_is_a_sentence_with_file_and_line_and_no_other_line_suffers(line: str, fault: str) -> None:
