@@ -16,6 +16,9 @@ from vmw_cloudinit_metadata.simulator import DEFAULT_PORT, SimulatedVM
 from vmw_cloudinit_metadata.simulator.port import PtyPort, SerialPort, UnixPort
 from vmw_cloudinit_metadata.simulator.run import Machine, run
 
+# Each VM takes a TCP port of this machine, of which Linux hands out some 28,000.
+MAX_VMS = 10_000
+
 
 def check_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
     """Return host and port to connect to."""
@@ -50,7 +53,7 @@ def check_address(ctx: click.Context, param: click.Parameter, value: str) -> tup
 @click.option("--vm", "name", callback=check_text, required=True, metavar="NAME", help="The VM's name.")
 @click.option(
     "--count",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MAX_VMS),
     default=1,
     metavar="N",
     help="Simulate N VMs. In NAME, --pty and --unix {n} stands for the number of the VM, from 1; without {n} "

@@ -116,4 +116,6 @@ def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[Non
 def _raise_descriptor_limit() -> None:
     # A VM takes up to four descriptors, and the usual soft limit is 1024.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # The kernel refuses a hard limit that is above fs.nr_open by now, even if it is the one we have.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -279,6 +280,17 @@ def test_an_unreachable_server_is_an_error() -> None:
     assert str(result.exception) == f"web-01: cannot connect to 127.0.0.1:{port}: Connection refused"
 
 
+def test_a_limit_that_the_kernel_does_not_raise_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*limits: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    with socket.socket() as bound_but_not_listening:
+        bound_but_not_listening.bind(("127.0.0.1", 0))
+        result = invoke("--connect", f"127.0.0.1:{bound_but_not_listening.getsockname()[1]}")
+    assert isinstance(result.exception, SimulatorError)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -289,6 +301,7 @@ def test_an_unreachable_server_is_an_error() -> None:
         (["--pty", "a", "--unix", "b"], "--pty and --unix exclude each other"),
         (["--count", "2", "--vc-uuid", str(uuid.uuid4())], "are for one VM"),
         (["--count", "0"], "0 is not in the range"),
+        (["--count", "10001"], "10001 is not in the range"),
         (["--vc-uuid", "x"], "not a valid UUID"),
         (["--vm", ""], "it is empty"),
         (["--vm", "\udcff"], "it is not UTF-8"),
