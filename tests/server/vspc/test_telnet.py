@@ -86,6 +86,10 @@ def test_a_suboption_comes_back_as_it_was(option: int, content: bytes) -> None:
         assert list(binary().feed(bytes(Suboption(option, content)))) == [Suboption(option, content)]
 
 
+def test_a_suboption_does_not_show_its_content() -> None:
+    assert "hunter2" not in repr(Suboption(232, b"FCuri?token=hunter2"))
+
+
 @given(st.lists(st.binary()), st.booleans())
 def test_garbage_yields_tokens_and_never_raises(pieces: list[bytes], is_binary: bool) -> None:
     decoder = Decoder(max_suboption=20)
