@@ -48,7 +48,9 @@ class Echo(VMClient):
             await gate.wait()
         if "FAIL" in (code, data):
             raise ValueError(SECRET)
-        if "SILENCE" not in (code, data):
+        if code == "RUSH":
+            self.writer.write(data.encode())  # and no drain(), as clients of 0.0.8 may do
+        elif "SILENCE" not in (code, data):
             await self.write(code, data.encode(errors="surrogateescape"))
 
 
@@ -242,6 +244,23 @@ def test_a_vm_that_does_not_read_gets_one_answer_beyond_the_limit(run: Run) -> N
         talk.session.output_sent()
         await talk.answered()
         assert talk.seen() == ["A", "B", "C"]
+
+    run(test())
+
+
+def test_a_client_that_does_not_wait_for_room_gets_no_further_packet_all_the_same(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk(max_unsent=20)
+        talk.line.reads = False
+        talk.receive(Packet("RUSH", b"x" * 21), Packet("B"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (talk.seen(), talk.port.unsent) == (["RUSH"], 21)
+        talk.line.reads = True
+        talk.line.flush()
+        talk.session.output_sent()
+        await talk.answered()
+        assert talk.seen() == ["RUSH", "B"]
 
     run(test())
 
