@@ -53,6 +53,14 @@ def test_a_call_runs_in_a_thread_and_returns_what_it_returns(run: peer.Run) -> N
     run(test())
 
 
+def test_a_call_that_hangs_keeps_no_interpreter_from_its_end(run: peer.Run) -> None:
+    async def test() -> None:
+        async with workers_of(1) as workers:
+            assert await workers.run(lambda: threading.current_thread().daemon)
+
+    run(test())
+
+
 def test_what_a_call_raises_is_raised(run: peer.Run) -> None:
     async def test() -> None:
         async with workers_of(1) as workers:
