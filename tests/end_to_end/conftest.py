@@ -1,5 +1,6 @@
 """What every test of the whole path keeps to: it leaves nothing behind."""
 
+import contextlib
 import os
 import threading
 from collections import Counter
@@ -12,17 +13,17 @@ import pytest
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     """Compare processes, threads, sockets, pipes and ttys before and after."""
-    before = _processes(), _threads(), _descriptors()
+    before = _threads(), _processes(), _descriptors()
     yield
-    assert (_processes(), _threads(), _descriptors()) == before
+    assert (_threads(), _processes(), _descriptors()) == before
 
 
 def _processes() -> set[str]:
-    return {
-        child
-        for thread in Path("/proc/self/task").iterdir()
-        for child in (thread / "children").read_text().split()
-    }
+    children: set[str] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            children.update((thread / "children").read_text().split())
+    return children
 
 
 def _threads() -> set[str]:
