@@ -55,6 +55,8 @@ def parse_driver_options(text: str) -> dict[str, Any]:
         options = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"the driver's options are not JSON: {error}") from None
+    except RecursionError:
+        raise ConfigurationError("the driver's options are nested too deeply") from None
     if not isinstance(options, dict):
         raise ConfigurationError(
             'the driver\'s options are a JSON object, such as {"directory": "/srv/instances"}'

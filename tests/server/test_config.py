@@ -36,7 +36,7 @@ def test_driver_options_are_a_json_object() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "directory=/srv", '["hunter2"]', '"hunter2"', '{"password": "hunter2"']
+    "text", ["", "{", "[" * 100_000, "directory=/srv", '["hunter2"]', '"hunter2"', '{"password": "hunter2"']
 )
 def test_driver_options_that_are_none_are_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"the driver's options are") as caught:

@@ -138,7 +138,8 @@ def test_cuts_in_the_stream_do_not_matter(cuts: List[int]) -> None:
 def test_a_line_over_the_limit_is_dropped_counted_and_the_next_one_is_whole() -> None:
     buffer = LineBuffer(limit=10)
     assert buffer.feed(b"0123456789\n") == [b"0123456789"]
-    assert buffer.feed(b"0123456789a") == []
+    assert buffer.feed(b"01234") == []
+    assert buffer.feed(b"56789a") == []
     assert (len(buffer), buffer.dropped) == (0, 1)
     assert buffer.feed(b"still the long one") == []
     assert buffer.feed(b" its end\nnext\n") == [b"next"]

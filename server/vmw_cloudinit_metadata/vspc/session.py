@@ -122,7 +122,7 @@ class Session:
         try:
             # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
             await self.client.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A driver's own client may raise anything, and its message may quote a secret.
             reason = f"the driver's client raised {describe(error)}"
             if (self._boots if boots else self._failures).count("failed"):

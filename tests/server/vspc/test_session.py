@@ -48,6 +48,8 @@ class Echo(VMClient):
             await gate.wait()
         if "FAIL" in (code, data):
             raise ValueError(SECRET)
+        if code == "EXIT":
+            raise SystemExit(SECRET)
         if code == "RUSH":
             self.writer.write(data.encode())  # and no drain(), as clients of 0.0.8 may do
         elif "SILENCE" not in (code, data):
@@ -164,6 +166,19 @@ def test_a_client_that_raises_answers_the_next_packet_and_its_exception_stays_un
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1  # a VM may make it fail as often as it likes
     assert f"FAIL not answered: the driver's client raised ValueError in {__file__}:" in errors[0]
+    assert SECRET not in caplog.text
+
+
+def test_a_client_that_wants_to_exit_does_not_end_the_server(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        talk = Talk()
+        talk.receive(Packet("EXIT"), Packet("B"))
+        assert await talk.answered() == b"!!B#\r\n"
+
+    run(test())
+    assert "EXIT not answered: the driver's client raised SystemExit in" in caplog.text
     assert SECRET not in caplog.text
 
 
