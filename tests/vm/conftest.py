@@ -1,0 +1,30 @@
+"""What the VM tests share: the packages of this tree, and images they are installed in."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.vm import Image, build_image, build_packages
+
+
+@pytest.fixture(scope="session")
+def packages() -> dict[str, Path]:
+    return build_packages()
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def suite(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def template(suite: str, packages: dict[str, Path]) -> Image:
+    """A template: vmw-cloudinit-guest installed with apt, and sealed."""
+    return build_image(suite, packages["vmw-cloudinit-guest"])
+
+
+@pytest.fixture(scope="module")
+def host(suite: str, packages: dict[str, Path]) -> Image:
+    """A host of the server: vmw-cloudinit-metadata installed with apt."""
+    return build_image(suite, packages["vmw-cloudinit-metadata"])
