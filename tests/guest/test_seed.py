@@ -1,20 +1,21 @@
 import errno
-import functools
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Dict, Optional
 
 import pytest
 
+from tests.guest.deathbed import deaths
 from vmw_cloudinit_guest import seed
 from vmw_cloudinit_guest.documents import Documents
 from vmw_cloudinit_guest.errors import SeedError
 
-KILLED = 99
 OLD = Documents(b'{"instance-id": "old"}\n', b"version: 1\n", b"#cloud-config\nold: true\n")
+
 OLD_STATE, NEW_STATE = b"the old state\n", b"the new state\n"
+
 NEW = Documents(b'{"instance-id": "new"}\n', b"version: 2\n", b"#cloud-config\nnew: true\n")
 
 
@@ -119,56 +120,6 @@ def test_user_data_of_any_bytes_and_of_some_size_is_written_whole(directory: Pat
     data = bytes(range(256)) * 4096
     write(directory, NEW._replace(user_data=data))
     assert (directory / "user-data").read_bytes() == data
-
-
-class Deathbed:
-    """An os module that ends the process at its nth call, before or after the call took effect."""
-
-    def __init__(self, calls: int, takes_effect: bool) -> None:
-        self.left = calls
-        self.takes_effect = takes_effect
-
-    def __getattr__(self, name: str) -> Any:
-        # A kill does not lose what the kernel has; fsync is a step to die at and otherwise only slow.
-        attribute = getattr(os, name if name != "fsync" else "fstat")
-        return functools.partial(self._call, attribute) if callable(attribute) else attribute
-
-    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self.left -= 1
-        if self.left == 0 and not self.takes_effect:
-            os._exit(KILLED)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            if self.left == 0:
-                os._exit(KILLED)
-
-
-def killed_at(step: int, takes_effect: bool, act: Callable[[], Any]) -> bool:
-    """Act in a child that dies at this step; return whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        setattr(seed, "os", Deathbed(step, takes_effect))  # noqa: B010 - mypy knows os as a module
-        try:
-            act()
-        finally:
-            os._exit(0)
-    return os.WEXITSTATUS(os.waitpid(child, 0)[1]) == KILLED
-
-
-def deaths(act: Callable[[], Any]) -> Iterator[None]:
-    """
-    Act again and again, killed one step later each time, until a run survives.
-
-    The test looks at the directory and puts it back into its first state after each run.
-    """
-    for takes_effect in (False, True):
-        step = 1
-        while killed_at(step, takes_effect, act):
-            yield
-            step += 1
-        yield
-        assert step > 10
 
 
 def restore(directory: Path, documents: Optional[Documents]) -> None:

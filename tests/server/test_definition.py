@@ -10,21 +10,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.definitions import LEAST, faults, metadata, parse
 from vmw_cloudinit_metadata import nocloud
-from vmw_cloudinit_metadata.definition import MAX_DEFINITION, MAX_FAULTS, parse_definition, schema
+from vmw_cloudinit_metadata.definition import parse_definition, schema
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import (
     DEFAULT_USERDATA,
     INSTANCE_KEYS,
-    MAX_USERDATA,
     METADATA_KEYS,
     NETWORK_KEYS,
-    InstanceData,
-    InstanceMetadata,
 )
-
-SECRET = "hunter2"
-LEAST = "metadata: {instance-id: i-0042, hostname: web-01}\n"
 
 README_OF_0_0_8 = """\
 ---
@@ -69,24 +64,6 @@ network:
   nameservers: [192.0.2.53]
 userdata: "#cloud-config\\ngrowpart:\\n  mode: auto\\n"
 """
-
-
-def parse(text: str | bytes) -> InstanceData:
-    return parse_definition(text if isinstance(text, bytes) else text.encode(), "web-01.yaml")
-
-
-def metadata(lines: str) -> InstanceMetadata:
-    made = parse(
-        "metadata:\n  instance-id: i-0042\n  hostname: web-01\n" + textwrap.indent(lines, "  ")
-    ).metadata
-    assert made is not None
-    return made
-
-
-def faults(text: str | bytes) -> list[str]:
-    with pytest.raises(DefinitionError) as caught:
-        parse(text)
-    return str(caught.value).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -250,137 +227,6 @@ def test_merge_keys_are_followed() -> None:
     ]
 
 
-def test_every_fault_of_a_file_is_named_with_its_line() -> None:
-    text = """\
-metadata:
-  instance-id: i-0042
-  instance_id: i-0042
-  hostname: web 01
-  hostname: web-01
-  region: [eu]
-  tags: {env: [prod]}
-  public-keys: ssh-ed25519 AAAA
-  since: 2024-01-01
-network:
-  address: '10.0.0.300'
-  adress: 10.0.0.3
-  gateway: 224.0.0.1
-  search: [a, '']
-  nameservers:
-    - 192.0.2.53
-    - 192.0.2
-user-data: x
-userdata: [x]
-"""
-    assert faults(text) == [
-        "web-01.yaml:3: metadata.instance_id: means the same as instance-id on line 2",
-        "web-01.yaml:5: metadata.hostname: is given twice (first on line 4)",
-        "web-01.yaml:6: metadata.region: is not text",
-        "web-01.yaml:7: metadata.tags.env: is not text",
-        "web-01.yaml:8: metadata.public-keys: is not a list of keys",
-        "web-01.yaml:9: metadata.since: is a date to YAML, which JSON has not; quote it",
-        "web-01.yaml:10: network: netmask is missing",
-        "web-01.yaml:11: network.address: '10.0.0.300' is not an IPv4 address",
-        "web-01.yaml:12: network.adress: is not a known key; did you mean address?",
-        "web-01.yaml:13: network.gateway: '224.0.0.1' is not the address of one machine",
-        "web-01.yaml:14: network.search[1]: '' is not a domain name",
-        "web-01.yaml:17: network.nameservers[1]: '192.0.2' is not an IPv4 address",
-        "web-01.yaml:18: user-data: is not a known key; did you mean userdata?",
-        "web-01.yaml:19: userdata: is neither text nor a mapping",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("", ["1: the file is empty"]),
-        ("---\n", ["1: is not a mapping with the keys metadata, network and userdata"]),
-        ("- metadata", ["1: is not a mapping with the keys metadata, network and userdata"]),
-        ("userdata: x\n", ["1: metadata is missing"]),
-        ("metadata:\nnetwork:\n", ["1: metadata is missing"]),
-        ("metadata: x\n", ["1: metadata: is not a mapping"]),
-        (
-            "\n\nmetadata:\n  region: eu\n",
-            ["3: metadata: instance-id is missing", "3: metadata: hostname is missing"],
-        ),
-        ("metadata: {instance-id: ~, hostname: h}", ["1: metadata: instance-id is missing"]),
-        ("metadata: {instance-id: '', hostname: h}", ["1: metadata.instance-id: '' is not text"]),
-        (LEAST + "network: dhcp\n", ["2: network: is not a mapping"]),
-        (
-            LEAST + "network: {}\n",
-            ["2: network: address is missing", "2: network: netmask is missing"],
-        ),
-        (
-            LEAST + "network: {address: 192.0.2.1, netmask: 255.0.255.0}\n",
-            ["2: network.netmask: '255.0.255.0' is not a netmask such as 255.255.255.0"],
-        ),
-        (
-            LEAST
-            + "network: {address: 192.0.2.1, netmask: 255.255.255.0, nameservers: 192.0.2.53, zone: x}\n",
-            [
-                "2: network.nameservers: is not a list of IPv4 addresses",
-                "2: network.zone: is not a known key"
-                " (known: mac, name, address, netmask, gateway, search, nameservers)",
-            ],
-        ),
-        (LEAST + "userdata: 42\n", ["2: userdata: is neither text nor a mapping"]),
-        (LEAST + "Network: {}\n", ["2: Network: is not a known key; did you mean network?"]),
-        (b"\xff\xfe", ["1: not UTF-8 text"]),
-        (LEAST + LEAST, ["2: metadata: is given twice (first on line 1)"]),
-        (LEAST + "---\n" + LEAST, ["2: a second YAML document begins here; a file holds one"]),
-    ],
-)
-def test_what_is_wrong_is_one_sentence(text: str | bytes, sentences: list[str]) -> None:
-    assert faults(text) == [f"web-01.yaml:{sentence}" for sentence in sentences]
-
-
-@pytest.mark.parametrize("name", ["web 01", "web\n01", "web-01\n", "x" * 254, "a\0b", "web-01 "])
-def test_a_host_name_is_one_word(name: str) -> None:
-    (fault,) = faults(f"metadata: {{instance-id: i, hostname: {json.dumps(name)}}}")
-    assert fault.endswith("is not a host name (text without spaces, of at most 253 characters)")
-    assert len(fault) < 200
-    assert fault.isprintable()
-
-
-@pytest.mark.parametrize("key", ["", " ", "ssh-ed25519 AAAA\\nssh-ed25519 BBBB"])
-def test_a_public_key_is_one_line(key: str) -> None:
-    (fault,) = faults(f'metadata: {{instance-id: i, hostname: h, public-keys: ["{key}"]}}')
-    assert fault.startswith("web-01.yaml:1: metadata.public-keys[0]: is ")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LEAST + f"userdata: [{SECRET}]\n",
-        LEAST + f"userdata: {{{SECRET}: 1, {SECRET}: 2}}\n",
-        LEAST + f"userdata: {{a: [{{{SECRET}: !x 2}}]}}\n",
-        LEAST + f"userdata: {{password: *{SECRET}}}\n",
-        LEAST + f"userdata: {{password: !{SECRET}}}\n",
-        LEAST + f"userdata: {{password: '{SECRET}\n",
-        LEAST + f"userdata: !!binary {SECRET}\n",
-        f"metadata: {{instance-id: i, hostname: h, public-keys: {SECRET}}}",
-        f'metadata: {{instance-id: i, hostname: h, public-keys: ["{SECRET}\\nx", [{SECRET}]]}}',
-        f"metadata: {{instance-id: i, hostname: h, token: !x {SECRET}}}",
-    ],
-)
-def test_user_data_and_keys_are_never_quoted(text: str) -> None:
-    assert SECRET not in "".join(faults(text))
-
-
-def test_garbage_is_reported_in_a_bounded_number_of_lines() -> None:
-    lines = faults(LEAST + "".join(f"x{number}: 1\n" for number in range(500)))
-    assert len(lines) == MAX_FAULTS + 1
-    assert lines[-1] == "web-01.yaml: and 400 more faults"
-
-
-def test_a_file_and_its_user_data_have_a_largest_size() -> None:
-    assert parse(LEAST + "userdata: " + "x" * MAX_USERDATA).userdata == "x" * MAX_USERDATA
-    assert faults(LEAST + "userdata: " + "x" * (MAX_USERDATA + 1)) == [
-        "web-01.yaml:2: userdata: is 3,000,001 bytes long; a serial line's answer carries 3,000,000"
-    ]
-    assert faults("#" * (MAX_DEFINITION + 1)) == ["web-01.yaml: the file is longer than 4 MiB"]
-
-
 def test_the_schema_is_a_valid_one_and_every_rule_has_a_sentence_and_a_description() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     assert "://" not in schema()["$id"]
@@ -433,8 +279,11 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
     max_leaves=8,
 )
+
 words = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF), min_size=1)
+
 addresses = st.ip_addresses(v=4).map(str) | anything
+
 definitions = st.fixed_dictionaries(
     {
         "metadata": st.fixed_dictionaries(

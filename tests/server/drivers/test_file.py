@@ -1,5 +1,4 @@
 import concurrent.futures
-import logging
 import os
 import threading
 from pathlib import Path
@@ -8,62 +7,10 @@ from typing import Any
 
 import pytest
 
-from vmw_cloudinit_metadata.definition import parse_definition
+from tests.server.drivers.store import GOOD, Store
 from vmw_cloudinit_metadata.drivers import file as file_module
-from vmw_cloudinit_metadata.drivers.file import ENTRY_BYTES, MAX_MISSING, FileDriver
+from vmw_cloudinit_metadata.drivers.file import ENTRY_BYTES, FileDriver
 from vmw_cloudinit_metadata.errors import DriverLoadError
-from vmw_cloudinit_metadata.instance import InstanceData
-
-GOOD = "metadata: {{instance-id: i-0042, hostname: {}}}\n"
-LATER_NS = 3_000_000_000
-
-
-def refused(*_: object) -> int:
-    """Fail as ``os.open`` does without permission."""
-    raise PermissionError(13, "Permission denied")
-
-
-class Store:
-    """A directory of definitions, a driver on it, and the names of the hosts it serves."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.driver = FileDriver({"directory": str(directory)})
-        self.driver.clock_ns = lambda: max(path.stat().st_mtime_ns for path in directory.iterdir()) + self.age
-        self.age = LATER_NS
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.directory / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def ask(self, name: str) -> InstanceData | None:
-        client: Any = SimpleNamespace(vm_name=name)
-        return self.driver.get_instance(client)
-
-    def hostname(self, name: str) -> str | None:
-        instance = self.ask(name)
-        return instance.metadata.hostname if instance and instance.metadata else None
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    directory = tmp_path / "instances"
-    directory.mkdir()
-    return Store(directory)
-
-
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that were parsed, in order."""
-    seen: list[str] = []
-
-    def note(text: bytes, source: str) -> InstanceData:
-        seen.append(Path(source).name)
-        return parse_definition(text, source)
-
-    monkeypatch.setattr(file_module, "parse_definition", note)
-    return seen
 
 
 def test_a_vm_gets_the_definition_of_its_name(store: Store) -> None:
@@ -261,109 +208,6 @@ def test_a_definition_that_is_gone_is_not_served_any_more(store: Store) -> None:
     assert store.driver._entries_size == 0
 
 
-def test_a_broken_file_is_logged_once_per_change(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    path = store.write("web-01.yaml", "metadata: {}\nxyz: x\n")
-    for store.age in (0, LATER_NS, LATER_NS):
-        assert store.ask("web-01") is None
-    (record,) = caplog.records
-    assert record.levelno == logging.ERROR
-    assert record.getMessage() == (
-        f"'web-01' is not served: {path}:1: metadata: instance-id is missing\n"
-        f"{path}:1: metadata: hostname is missing\n"
-        f"{path}:2: xyz: is not a known key (known: metadata, network, userdata)"
-    )
-    store.write("web-01.yaml", GOOD.format("good"))
-    assert store.hostname("web-01") == "good"
-    store.write("web-01.yaml", "metadata: {}\nxyz: x\n")
-    assert store.ask("web-01") is None
-    assert len(caplog.records) == 2
-
-
-@pytest.mark.parametrize("text", ["metadata: [", "metadata: {}"])
-def test_a_name_with_line_ends_makes_no_lines_in_the_log(
-    store: Store, caplog: pytest.LogCaptureFixture, text: str
-) -> None:
-    store.write("web\n2026 ERROR forged.yaml", text)
-    (store.directory / "link\nforged.yaml").symlink_to("/etc/passwd")
-    for name in ("web\n2026 ERROR forged", "link\nforged"):
-        assert store.ask(name) is None
-    assert "\\nforged" in caplog.text
-    assert "\nforged" not in caplog.text
-    assert "\n2026 ERROR" not in caplog.text
-
-
-def test_a_broken_file_harms_no_other_vm(store: Store) -> None:
-    store.write("web-01.yaml", "[" * 100_000)
-    store.write("web-02.yaml", GOOD.format("two"))
-    assert store.ask("web-01") is None
-    assert store.hostname("web-02") == "two"
-
-
-def test_a_missing_definition_is_logged_once_until_it_appears(
-    store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    store.write("other.yaml", GOOD.format("x"))
-    for name in ("web-01", "web-01", "web\n02", "web-01"):
-        assert store.ask(name) is None
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{store.directory} has no definition for the VM 'web-01'",
-        f"{store.directory} has no definition for the VM 'web\\n02'",
-    ]
-    path = store.write("web-01.yaml", GOOD.format("one"))
-    assert store.hostname("web-01") == "one"
-    path.unlink()
-    assert store.ask("web-01") is None
-    assert len(caplog.records) == 3
-
-
-@pytest.mark.parametrize("fate", ["removed", "replaced by a file", "without permission"])
-def test_a_directory_that_is_gone_is_said_once_until_it_is_back(
-    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fate: str
-) -> None:
-    store.write("web-01.yaml", GOOD.format("one"))
-    store.write("web-02.yaml", "x")
-    store.driver.clock_ns = lambda: 0
-    away = store.directory.with_name("away")
-    assert store.hostname("web-01") == "one"
-    with monkeypatch.context() as patch:
-        if fate == "without permission":  # root may do anything, so the refusal is made here
-            patch.setattr(os, "access", lambda *_: False)
-            patch.setattr(os, "open", refused)
-        else:
-            store.directory.rename(away)
-        if fate == "replaced by a file":
-            store.directory.touch()
-        for name in ("web-01", "web-02", "web-03", "..", "web-01"):
-            assert store.ask(name) is None
-    (record,) = caplog.records
-    assert record.levelno == logging.ERROR
-    assert record.getMessage() == (
-        f"no VM is served: the directory {store.directory} does not exist or cannot be read"
-    )
-    if fate == "replaced by a file":
-        store.directory.unlink()
-    if away.exists():
-        away.rename(store.directory)
-    assert store.hostname("web-01") == "one"
-    assert store.ask("web-03") is None
-    assert caplog.messages[1:] == [f"{store.directory} has no definition for the VM 'web-03'"]
-    store.directory.rename(away)
-    assert store.ask("web-01") is None
-    assert caplog.messages[2:] == caplog.messages[:1]
-
-
-def test_names_that_are_made_up_do_not_fill_the_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_module, "MAX_MISSING", 10)
-    store.driver.logger.disabled = True
-    try:
-        for number in range(50):
-            store.ask(f"vm-{number}")
-    finally:
-        store.driver.logger.disabled = False
-    assert list(store.driver._missing) == [f"vm-{number}" for number in range(40, 50)]
-    assert MAX_MISSING == 10_000
-
-
 def test_the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago(
     store: Store, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,58 +254,6 @@ def test_what_is_returned_may_be_changed_without_harm(store: Store) -> None:
     assert again.metadata is not None
     assert again.metadata.hostname == "one"
     assert again.metadata.public_keys == []
-
-
-def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = store.write("web-01.yaml", GOOD.format("old"))
-    real, calls = os.fstat, 0
-
-    def fstat(descriptor: int) -> os.stat_result:
-        nonlocal calls
-        calls += 1
-        if calls == 2:  # after the first reading
-            path.write_text(GOOD.format("new") + "#")
-        return real(descriptor)
-
-    monkeypatch.setattr(os, "fstat", fstat)
-    assert store.hostname("web-01") == "new"
-    assert calls == 4
-
-
-def test_a_file_that_never_rests_is_not_served_torn(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = store.write("web-01.yaml", GOOD.format("one"))
-    real, calls = os.fstat, 0
-
-    def fstat(descriptor: int) -> os.stat_result:
-        nonlocal calls
-        calls += 1
-        path.write_text(GOOD.format("one") + "#" * calls)
-        return real(descriptor)
-
-    monkeypatch.setattr(os, "fstat", fstat)
-    assert store.ask("web-01") is None
-    assert "changes while it is read" in caplog.records[0].getMessage()
-    monkeypatch.setattr(os, "fstat", real)
-    assert store.hostname("web-01") == "one"
-
-
-def test_a_file_without_permission_is_said_once_and_served_when_there_is_one(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = store.write("web-01.yaml", GOOD.format("one"))
-    real = os.open
-    # Root may read anything, so the refusal is made here.
-    monkeypatch.setattr(os, "open", refused)
-    assert store.ask("web-01") is None
-    assert store.ask("web-01") is None
-    (record,) = caplog.records
-    assert record.getMessage().endswith(f"{path}: cannot be read: Permission denied")
-    monkeypatch.setattr(os, "open", real)
-    assert store.hostname("web-01") == "one"
 
 
 def test_several_threads_may_ask_at_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,40 @@
+"""A directory of definitions and the driver that serves it, for the tests of FileDriver."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from vmw_cloudinit_metadata.drivers.file import FileDriver
+from vmw_cloudinit_metadata.instance import InstanceData
+
+GOOD = "metadata: {{instance-id: i-0042, hostname: {}}}\n"
+
+LATER_NS = 3_000_000_000
+
+
+def refused(*_: object) -> int:
+    """Fail as ``os.open`` does without permission."""
+    raise PermissionError(13, "Permission denied")
+
+
+class Store:
+    """A directory of definitions, a driver on it, and the names of the hosts it serves."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.driver = FileDriver({"directory": str(directory)})
+        self.driver.clock_ns = lambda: max(path.stat().st_mtime_ns for path in directory.iterdir()) + self.age
+        self.age = LATER_NS
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def ask(self, name: str) -> InstanceData | None:
+        client: Any = SimpleNamespace(vm_name=name)
+        return self.driver.get_instance(client)
+
+    def hostname(self, name: str) -> str | None:
+        instance = self.ask(name)
+        return instance.metadata.hostname if instance and instance.metadata else None
