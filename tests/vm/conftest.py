@@ -1,5 +1,6 @@
 """What the VM tests share: the packages of this tree, and images they are installed in."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from tests.support.vm import Image, build_image, build_packages
 
 @pytest.fixture(scope="session")
 def packages() -> dict[str, Path]:
+    if os.geteuid() != 0:
+        pytest.exit("make vm-test makes images of Debian: run it as root", returncode=2)
     return build_packages()
 
 
