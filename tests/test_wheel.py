@@ -84,6 +84,7 @@ vmw_cloudinit_metadata/vspc/vmotion.py
 vmw_cloudinit_metadata/vspc/vmware_ext.py
 vmw_cloudinit_metadata/vspc/workers.py
 vmw_cloudinit_wire/__init__.py
+vmw_cloudinit_wire/options.py
 vmw_cloudinit_wire/packet.py
 vmw_cloudinit_wire/py.typed
 """.splitlines()
