@@ -31,6 +31,7 @@ SERVER = {
         "wire",
     },
     "vspc.vm_client": {"errors", "instance", "log", "nocloud", "wire"},
+    "vspc.report": {"errors"},
     "drivers.driver": {"instance", "vspc.vm_client"},
     "drivers.file": {"definition", "drivers.driver", "errors", "instance", "log", "vspc.vm_client"},
     "drivers.loader": {"drivers.driver", "errors"},

@@ -75,6 +75,7 @@ vmw_cloudinit_metadata/vspc/events.py
 vmw_cloudinit_metadata/vspc/listening.py
 vmw_cloudinit_metadata/vspc/port.py
 vmw_cloudinit_metadata/vspc/protocol.py
+vmw_cloudinit_metadata/vspc/report.py
 vmw_cloudinit_metadata/vspc/server.py
 vmw_cloudinit_metadata/vspc/session.py
 vmw_cloudinit_metadata/vspc/telnet.py

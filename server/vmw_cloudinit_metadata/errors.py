@@ -4,8 +4,10 @@
     ├── ConfigurationError      a setting or an option that cannot be used      exit 2
     │   └── DriverLoadError     no such driver, or it refuses its options       exit 2
     ├── DefinitionError         a definition or an instance with faults         exit 1
+    ├── DriverBusyError         a driver takes its time with a VM               never leaves vspc/
     ├── ListenError             an address cannot be listened on                exit 1
     ├── ProtocolError           a peer broke the protocol                       never leaves vspc/
+    ├── ReportError             a guest's report that is none                   never leaves vspc/
     └── SimulatorError          the simulated host cannot do its part           exit 1
 
 Each is raised where the fault is known, with a sentence an operator can act on, and turned into an exit
@@ -33,6 +35,18 @@ class DefinitionError(MetadataError):
     """A definition or instance with faults, one line each, with file, line and key where known."""
 
 
+class DriverBusyError(MetadataError):
+    """A driver that has not yet answered for a VM; its call goes on.
+
+    Attributes:
+        retry: after how many seconds the VM should ask again.
+    """
+
+    def __init__(self, text: str, retry: int) -> None:
+        super().__init__(text)
+        self.retry = retry
+
+
 class ListenError(MetadataError):
     """An address that cannot be listened on."""
 
@@ -43,3 +57,7 @@ class SimulatorError(MetadataError):
 
 class ProtocolError(MetadataError):
     """A peer that broke the protocol; the connection goes on where it can."""
+
+
+class ReportError(MetadataError):
+    """A guest's report with a fault; the text names the key and never its value."""
