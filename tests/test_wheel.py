@@ -39,6 +39,7 @@ vmw_cloudinit_guest/serialport.py
 vmw_cloudinit_guest/status.py
 vmw_cloudinit_metadata/__init__.py
 vmw_cloudinit_metadata/__main__.py
+vmw_cloudinit_metadata/checks.py
 vmw_cloudinit_metadata/cli/__init__.py
 vmw_cloudinit_metadata/cli/config_file.py
 vmw_cloudinit_metadata/cli/demo.py

@@ -19,25 +19,35 @@ from typing import Any
 import jsonschema
 import yaml
 
-from vmw_cloudinit_metadata import instance
+from vmw_cloudinit_metadata import checks, instance
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.strict_yaml import MAX_KEY, TAG, Fault, compose, path_text
 
-# The largest user-data that a line carries (instance.MAX_USERDATA), indented as a YAML block.
+# The largest user-data that a line carries (checks.MAX_USERDATA), indented as a YAML block.
 MAX_DEFINITION = 4 * 1024 * 1024
 
 # Garbage can have a fault on every line; a person reads the first screens.
 MAX_FAULTS = 100
 
 _FORMATS: dict[str, Callable[[object], str | None]] = {
-    "mac": instance.mac_fault,
-    "interface": instance.interface_fault,
-    "ipv4": instance.address_fault,
-    "ipv4-netmask": instance.netmask_fault,
-    "ssh-public-key": instance.public_key_fault,
-    "user-data": instance.userdata_fault,
+    "mac": checks.mac_fault,
+    "interface": checks.interface_fault,
+    "ipv4": checks.address_fault,
+    "ipv4-netmask": checks.netmask_fault,
+    "ssh-public-key": checks.public_key_fault,
+    "user-data": checks.userdata_fault,
+    "uuid": checks.uuid_fault,
+    "time": checks.time_fault,
+    "token": checks.token_fault,
 }
+
+# A key that is given without a value is a key left out; but not one of those that protect: what a template
+# has left empty by mistake would let everyone in.
+_MAY_BE_EMPTY = ("metadata", "network", "userdata", "vendordata")
+
+# Nothing inside these is named in a fault: keys inside user-data are user-data.
+_SECRET = re.compile(r"(userdata|vendordata|token)[.\[]")
 
 _Path = tuple[str | int, ...]
 
@@ -50,7 +60,7 @@ def parse_definition(text: bytes, source: str) -> InstanceData:
 
     Raises:
         DefinitionError: every fault, one a line: ``web-01.yaml:5: network.address: '10.0.0.300' is not an
-            IPv4 address``. User-data and keys are never quoted.
+            IPv4 address``. User-data, vendor-data, keys and tokens are never quoted.
     """
     if len(text) > MAX_DEFINITION:
         raise DefinitionError(f"{source}: the file is longer than {MAX_DEFINITION // 1024 // 1024} MiB")
@@ -82,9 +92,15 @@ class _Reader:
         """Return the definition as dictionaries, lists and text; a known key without a value is left out."""
         if not isinstance(root, yaml.MappingNode):
             return None
-        readers = {"metadata": self._metadata, "network": self._network, "userdata": self._userdata}
+        readers = {
+            "metadata": self._metadata,
+            "network": self._network,
+            "userdata": self._userdata,
+            "vendordata": self._userdata,
+            "serve": self._serve,
+        }
         raw = {key: readers.get(key, self._text)(node, at) for key, node, at in self._items(root, ())}
-        return _given(raw, readers)
+        return _given(raw, _MAY_BE_EMPTY)
 
     def _network(self, root: yaml.Node, path: _Path) -> Any:
         raw = self._text(root, path)
@@ -111,6 +127,14 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode) and node.tag in (TAG + "str", TAG + "null"):
             return self._text(node, path)
         return []  # what it is does not matter: the schema's sentence fits any
+
+    def _serve(self, root: yaml.Node, path: _Path) -> Any:
+        if not isinstance(root, yaml.MappingNode):
+            return self._text(root, path)
+        return {
+            key: self._text(node, at) if key == "until" else self._any(node, at)
+            for key, node, at in self._items(root, path)
+        }
 
     def _text(self, node: yaml.Node, path: _Path) -> Any:
         """Return the node with all its scalars as the text of the file; an empty one is None."""
@@ -201,11 +225,18 @@ def _json_value(node: yaml.Node) -> tuple[Any, str | None]:
 
 
 @functools.cache
-def _validator() -> jsonschema.Draft202012Validator:
+def _validator() -> jsonschema.protocols.Validator:
     checker = jsonschema.FormatChecker(formats=())
     for name, fault in _FORMATS.items():
         checker.checks(name)(functools.partial(_is_faultless, fault))
-    return jsonschema.Draft202012Validator(schema(), format_checker=checker)
+    draft = jsonschema.Draft202012Validator
+    # To JSON schema 3.0 is a whole number.
+    types = draft.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    extend: Any = jsonschema.validators.extend  # which is not typed
+    validator: jsonschema.protocols.Validator = extend(draft, type_checker=types)(
+        schema(), format_checker=checker
+    )
+    return validator
 
 
 def _is_faultless(fault: Callable[[object], str | None], value: object) -> bool:
@@ -257,8 +288,8 @@ def _quoted(value: str) -> str:
 def _report(source: str, faults: list[Fault]) -> str:
     lines = []
     for line, key, text in sorted(faults, key=lambda fault: (fault.line, fault.key))[:MAX_FAULTS]:
-        # Keys inside user-data are user-data.
-        key = "userdata" if key.startswith(("userdata.", "userdata[")) else key
+        if secret := _SECRET.match(key):
+            key = secret[1]
         lines.append(f"{source}:{line}: {key}: {text}" if key else f"{source}:{line}: {text}")
     if len(faults) > MAX_FAULTS:
         lines.append(f"{source}: and {len(faults) - MAX_FAULTS:,} more faults")

@@ -1,32 +1,39 @@
-"""What a driver returns for a VM: metadata, network data and user-data.
+"""What a driver returns for a VM: its documents' contents, and who gets them for how long.
 
-The classes are mutable, and are built empty and filled by attributes, or from a dictionary, as drivers
-written for 0.0.8 do. This module knows what makes an instance whole (``validate``); it does not know how an
-instance is written down: the documents are nocloud.py's, the YAML files definition.py's.
+The classes of 0.0.8 are mutable, and are built empty and filled by attributes, or from a dictionary, as its
+drivers do; those it had not are frozen. This module knows what makes an instance whole (``validate``), with
+the checks of checks.py; it does not know how an instance is written down: the documents are nocloud.py's, the
+YAML files definition.py's. Nor does it decide: who is refused is vspc/access.py's.
 """
 
 import copy
 import ipaddress
-import re
+import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from vmw_cloudinit_metadata.checks import (
+    address_fault,
+    interface_fault,
+    mac_fault,
+    netmask_fault,
+    parse_time,
+    parse_uuid,
+    public_key_fault,
+    text_fault,
+    time_fault,
+    token_fault,
+    userdata_fault,
+    uuid_fault,
+)
 from vmw_cloudinit_metadata.errors import DefinitionError
 
 # What 0.0.8 serves when a definition has no user-data: cloud-init takes it, and does nothing.
 DEFAULT_USERDATA = "#cloud-config\n{}"
 
-# A response of version 1 is one line, and a reader drops a line of more than 4 MiB (vmw_cloudinit_wire);
-# base64 makes 4,000,000 characters of this, which leaves room for the packet's code.
-MAX_USERDATA = 3_000_000
-
 Address = ipaddress.IPv4Address | str
-
-# The second digit of a card's own address is even: an odd one addresses several cards.
-_MAC = re.compile("[0-9a-f][02468ace](:[0-9a-f]{2}){5}", re.IGNORECASE)
-
-# Narrower than what Linux takes (15 bytes, no slash, no colon): what no renderer of cloud-init has to quote.
-_INTERFACE = re.compile("[A-Za-z][A-Za-z0-9._-]{0,14}")
 
 # The keys of a dictionary, in both spellings: dashes (the README of 0.0.8) and underscores (its code).
 METADATA_KEYS = {
@@ -45,7 +52,9 @@ METADATA_KEYS = {
     "public_keys": "public_keys",
 }
 NETWORK_KEYS = ("mac", "name", "address", "netmask", "gateway", "search", "nameservers")
-INSTANCE_KEYS = ("metadata", "network", "userdata")
+MATCH_KEYS = ("vc-uuid", "bios-uuid")
+SERVE_KEYS = ("runs", "until", "until-reported")
+INSTANCE_KEYS = ("metadata", "network", "userdata", "vendordata", "match", "token", "serve")
 
 
 class InstanceMetadata:
@@ -165,23 +174,100 @@ class InstanceNetworkData:
                     yield f"network.{name}[{number}]: {fault}"
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceMatch:
+    """The VM that an instance is for: it is served to no VM that claims another UUID, or none."""
+
+    vc_uuid: uuid.UUID | None = None
+    bios_uuid: uuid.UUID | None = None
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any]) -> "InstanceMatch":
+        """Return the pins of a dictionary; a UUID is ``uuid.UUID`` or text in any usual writing.
+
+        Raises:
+            DefinitionError: it has an unknown key, or a value that is no UUID.
+        """
+        raw = _mapping("match", raw)
+        _refuse_unknown("match", raw, MATCH_KEYS)
+        for key, value in raw.items():
+            if fault := uuid_fault(value):
+                raise DefinitionError(f"match.{key}: {fault}")
+        return cls(parse_uuid(raw.get("vc-uuid")), parse_uuid(raw.get("bios-uuid")))
+
+    def faults(self) -> Iterator[str]:
+        """Yield a line for each fault: pins that pin nothing would serve everyone."""
+        if self.vc_uuid is None and self.bios_uuid is None:
+            yield "match: names neither vc-uuid nor bios-uuid"
+        for key, value in (("vc-uuid", self.vc_uuid), ("bios-uuid", self.bios_uuid)):
+            if not isinstance(value, uuid.UUID | None):
+                yield f"match.{key}: is not a UUID"
+
+
+@dataclass(frozen=True, slots=True)
+class ServingWindow:
+    """How long user-data and vendor-data are served: until the first of these limits is reached."""
+
+    runs: int | None = None  # so many runs of a guest
+    until: datetime | None = None  # until then; it has a time zone
+    until_reported: bool = False  # until the guest has reported that its first boot is done
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any]) -> "ServingWindow":
+        """Return the window of a dictionary; ``until`` is a datetime or text in ISO 8601, UTC without a zone.
+
+        Raises:
+            DefinitionError: it has an unknown key, or an ``until`` that is no time.
+        """
+        raw = _mapping("serve", raw)
+        _refuse_unknown("serve", raw, SERVE_KEYS)
+        if (until := raw.get("until")) is not None and (fault := time_fault(until)):
+            raise DefinitionError(f"serve.until: {fault}")
+        return cls(raw.get("runs"), parse_time(until), raw.get("until-reported", False))
+
+    def faults(self) -> Iterator[str]:
+        """Yield a line for each fault: a window without a limit would stay open."""
+        if self.runs is None and self.until is None and not self.until_reported:
+            yield "serve: has none of runs, until and until-reported: true"
+        if self.runs is not None and (type(self.runs) is not int or self.runs < 1):
+            yield "serve.runs: is not a whole number from 1"
+        if self.until is not None and (not isinstance(self.until, datetime) or self.until.tzinfo is None):
+            yield "serve.until: is not a time with its zone"
+        if not isinstance(self.until_reported, bool):
+            yield "serve.until-reported: is neither true nor false"
+
+
 class InstanceData:
-    """Everything one VM gets: ``metadata`` (needed), ``network`` (or None), ``userdata`` (text or bytes).
+    """Everything one VM gets: ``metadata`` is needed, the rest is optional.
 
     ``metadata`` and ``network`` are None until they are assigned; a dictionary assigned to them is converted.
-    User-data is served byte for byte and never shown in a repr.
+    User-data and vendor-data (text or bytes) are served byte for byte; they and the token are never shown in
+    a repr.
+
+    Attributes:
+        userdata: cloud-init does nothing with what it is by default.
+        vendordata: the same for the operator's defaults, over which user-data wins; None: there is none.
+        match: the VM this is for; None: whoever has the name.
+        token: what the VM's service URI must carry as ``?token=``; None: nothing.
+        serve: how long user-data and vendor-data are served; None: for ever.
+        source: what names the definition whatever the VM claims; the driver's to set, and never sent.
 
     Raises:
-        DefinitionError: a dictionary has an unknown key, or a part of it is no dictionary.
+        DefinitionError: a dictionary has an unknown key, or a part of it is not of its form.
     """
 
     def __init__(self, raw: Mapping[str, Any] | None = None) -> None:
         raw = _mapping("instance", raw)
         _refuse_unknown("instance", raw, INSTANCE_KEYS)
+        match, userdata, serve = raw.get("match"), raw.get("userdata"), raw.get("serve")
         self.metadata = raw.get("metadata")
         self.network = raw.get("network")
-        userdata = raw.get("userdata")
         self.userdata: str | bytes = DEFAULT_USERDATA if userdata is None else userdata
+        self.vendordata: str | bytes | None = raw.get("vendordata")
+        self.match: InstanceMatch | None = None if match is None else InstanceMatch.from_mapping(match)
+        self.token: str | None = raw.get("token")
+        self.serve: ServingWindow | None = None if serve is None else ServingWindow.from_mapping(serve)
+        self.source: str | None = None
 
     @property
     def metadata(self) -> InstanceMetadata | None:
@@ -217,7 +303,7 @@ class InstanceData:
         return other
 
     def validate(self) -> None:
-        """Check that documents can be made of this instance.
+        """Check that documents can be made of this instance, and that it says for whom they are.
 
         Raises:
             DefinitionError: every fault, one a line, without values: they may be secrets.
@@ -232,93 +318,19 @@ class InstanceData:
             yield from self.metadata.faults()
         if self.network is not None:
             yield from self.network.faults()
-        if fault := userdata_fault(self.userdata):
-            yield f"userdata: {fault}"
-
-
-def text_fault(value: object) -> str | None:
-    """Return what is wrong with a value that must be text, or a whole number for it; None if nothing is."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return "is not text"
-    if value == "":
-        return "is empty"
-    return None if _is_unicode(str(value)) else "is not Unicode text"
-
-
-def public_key_fault(value: object) -> str | None:
-    """Return what is wrong with the text of an SSH public key, or None; never quotes it."""
-    if not isinstance(value, str):
-        return "is not text"
-    if not value.strip():
-        return "is empty"
-    if len(value.strip().splitlines()) > 1:
-        return "is more than one line; a key is one"
-    return None if _is_unicode(value) else "is not Unicode text"
-
-
-def userdata_fault(value: object) -> str | None:
-    """Return what is wrong with user-data, or None; never quotes it."""
-    if not isinstance(value, str | bytes):
-        return "is neither text nor bytes"
-    if isinstance(value, str) and not _is_unicode(value):
-        return "is not Unicode text"
-    size = len(value if isinstance(value, bytes) else value.encode())
-    if size > MAX_USERDATA:
-        return f"is {size:,} bytes long; a serial line's answer carries {MAX_USERDATA:,}"
-    return None
-
-
-def mac_fault(value: object) -> str | None:
-    """Return what is wrong with the MAC address of one network card, or None."""
-    if isinstance(value, str) and _MAC.fullmatch(value):
-        return None
-    return "is not the MAC address of a card, such as 00:50:56:01:02:03"
-
-
-def interface_fault(value: object) -> str | None:
-    """Return what is wrong with the name of a network interface, or None."""
-    if isinstance(value, str) and _INTERFACE.fullmatch(value):
-        return None
-    return "is not the name of an interface, such as eth0 (at most 15 letters, digits and . _ -)"
-
-
-def address_fault(value: object) -> str | None:
-    """Return what is wrong with the IPv4 address of a machine, or None."""
-    address = _ipv4(value)
-    if address is None:
-        return "is not an IPv4 address"
-    if address.is_unspecified or address.is_multicast or address.is_reserved:
-        return "is not the address of one machine"
-    return None
-
-
-def netmask_fault(value: object) -> str | None:
-    """Return what is wrong with an IPv4 netmask, or None: ones, then zeros."""
-    mask = _ipv4(value)
-    if mask is not None:
-        zeros = int(mask) ^ 0xFFFFFFFF
-        if zeros & (zeros + 1) == 0 and zeros != 0xFFFFFFFF:
-            return None
-    return "is not a netmask such as 255.255.255.0"
-
-
-def _ipv4(value: object) -> ipaddress.IPv4Address | None:
-    # IPv4Address() takes numbers too: 192 would be 0.0.0.192.
-    if not isinstance(value, str | ipaddress.IPv4Address):
-        return None
-    try:
-        return ipaddress.IPv4Address(value)
-    except ValueError:
-        return None
-
-
-def _is_unicode(text: str) -> bool:
-    # Half a surrogate pair is a str, but no text that could be written to a file or a line.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        for key, value, check, needed in (
+            ("userdata", self.userdata, userdata_fault, True),
+            ("vendordata", self.vendordata, userdata_fault, False),
+            ("token", self.token, token_fault, False),
+        ):
+            if (needed or value is not None) and (fault := check(value)):
+                yield f"{key}: {fault}"
+        # What a driver has assigned may be anything; what is not understood must not be served to everyone.
+        for key, part, kind in (("match", self.match, InstanceMatch), ("serve", self.serve, ServingWindow)):
+            if isinstance(part, kind):
+                yield from part.faults()
+            elif part is not None:
+                yield f"{key}: is a {type(part).__name__}, not {kind.__name__}"
 
 
 def _mapping(name: str, raw: Mapping[str, Any] | None) -> Mapping[str, Any]:

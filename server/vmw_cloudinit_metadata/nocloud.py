@@ -1,4 +1,4 @@
-"""An instance as NoCloud's documents: meta-data, network-config and user-data, as bytes.
+"""An instance as NoCloud's documents: meta-data, network-config, user-data and vendor-data, as bytes.
 
 Pure functions, named like the files cloud-init reads. They expect an instance that has passed ``validate``;
 nothing here knows packets, files or VMs.
@@ -19,19 +19,26 @@ _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """One instance, rendered; ``network_config`` is None where the instance has no network data."""
+    """One instance, rendered; a document is None where the instance has nothing for it."""
 
     meta_data: bytes
     network_config: bytes | None
     user_data: bytes
+    vendor_data: bytes | None = None
 
     def __repr__(self) -> str:
         """Show sizes: documents are secrets."""
-        network = "no" if self.network_config is None else f"{len(self.network_config)} bytes of"
-        return (
-            f"<Documents {len(self.meta_data)} bytes of meta-data, {network} network-config,"
-            f" {len(self.user_data)} bytes of user-data>"
+        documents = {
+            "meta-data": self.meta_data,
+            "network-config": self.network_config,
+            "user-data": self.user_data,
+            "vendor-data": self.vendor_data,
+        }
+        sizes = (
+            f"no {name}" if document is None else f"{len(document)} bytes of {name}"
+            for name, document in documents.items()
         )
+        return f"<Documents {', '.join(sizes)}>"
 
 
 def render(instance: InstanceData) -> Documents:
@@ -40,7 +47,12 @@ def render(instance: InstanceData) -> Documents:
     Raises:
         DefinitionError: a value cannot be written as JSON.
     """
-    return Documents(render_meta_data(instance), render_network_config(instance), render_user_data(instance))
+    return Documents(
+        render_meta_data(instance),
+        render_network_config(instance),
+        render_user_data(instance),
+        render_vendor_data(instance),
+    )
 
 
 def render_meta_data(instance: InstanceData) -> bytes:
@@ -95,8 +107,16 @@ def render_network_config(instance: InstanceData) -> bytes | None:
 
 def render_user_data(instance: InstanceData) -> bytes:
     """Render user-data: its bytes, unchanged; text as UTF-8."""
-    userdata = instance.userdata
-    return userdata if isinstance(userdata, bytes) else userdata.encode()
+    return _bytes(instance.userdata)
+
+
+def render_vendor_data(instance: InstanceData) -> bytes | None:
+    """Render vendor-data as user-data; None where there is none."""
+    return None if instance.vendordata is None else _bytes(instance.vendordata)
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data if isinstance(data, bytes) else data.encode()
 
 
 def _text(value: object) -> str | None:

@@ -2,6 +2,8 @@ import contextlib
 import importlib.resources
 import json
 import textwrap
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
@@ -17,8 +19,12 @@ from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import (
     DEFAULT_USERDATA,
     INSTANCE_KEYS,
+    MATCH_KEYS,
     METADATA_KEYS,
     NETWORK_KEYS,
+    SERVE_KEYS,
+    InstanceMatch,
+    ServingWindow,
 )
 
 README_OF_0_0_8 = """\
@@ -209,6 +215,35 @@ def test_a_mapping_as_user_data_becomes_cloud_config_with_its_values_as_they_sta
     assert loaded["again"] == "date"
 
 
+def test_vendor_data_is_read_as_user_data_is() -> None:
+    assert parse(LEAST).vendordata is None
+    assert parse(LEAST + "vendordata: ~\n").vendordata is None
+    assert parse(LEAST + "vendordata: |\n  #!/bin/sh\n").vendordata == "#!/bin/sh\n"
+    assert parse(LEAST + "vendordata:\n  mode: 0644\n").vendordata == "#cloud-config\nmode: 0644\n"
+
+
+def test_a_definition_says_for_which_vm_it_is_and_how_long_its_secrets_are_served() -> None:
+    instance = parse(
+        LEAST
+        + textwrap.dedent(
+            """\
+            match:
+              vc-uuid: 50 12 ab 34 cd 56 4e 78-90 12 34 56 78 9a bc de
+              bios-uuid: 42124e78902345678901234567890123
+            token: 0123456789
+            serve: {runs: 3, until: 2030-12-31T18:00:00Z, until-reported: true}
+            """
+        )
+    )
+    instance.validate()
+    assert instance.match == InstanceMatch(
+        uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde"), uuid.UUID("42124e78-9023-4567-8901-234567890123")
+    )
+    assert instance.token == "0123456789"
+    assert instance.serve == ServingWindow(3, datetime(2030, 12, 31, 18, tzinfo=UTC), until_reported=True)
+    assert parse(LEAST + "serve: {runs: 1}\n").serve == ServingWindow(runs=1)
+
+
 def test_merge_keys_are_followed() -> None:
     text = (
         "metadata: &m {instance-id: i, hostname: h, rack: &r {row: 1, side: a}, shelf: {<<: *r, side: b}}\n"
@@ -239,7 +274,7 @@ def test_the_schema_is_a_valid_one_and_every_rule_has_a_sentence_and_a_descripti
 
     for rule in rules(schema()):
         assert rule["errorMessage"], rule
-    for section in ("metadata", "network"):
+    for section in ("metadata", "network", "match", "serve"):
         for rule in schema()["properties"][section]["properties"].values():
             assert rule.get("$ref") or rule["description"].endswith("."), rule
 
@@ -249,6 +284,8 @@ def test_every_key_of_an_instance_stands_in_the_schema() -> None:
     assert tuple(properties) == INSTANCE_KEYS
     assert tuple(properties["network"]["properties"]) == NETWORK_KEYS
     assert set(properties["metadata"]["properties"]) == set(METADATA_KEYS)
+    assert tuple(properties["match"]["properties"]) == MATCH_KEYS
+    assert tuple(properties["serve"]["properties"]) == SERVE_KEYS
 
 
 @pytest.mark.parametrize("name", ["web-01.yaml", "worker-01.yaml"])
@@ -309,6 +346,12 @@ definitions = st.fixed_dictionaries(
         )
         | anything,
         "userdata": st.text() | anything,
+        "vendordata": st.text() | anything,
+        "match": st.fixed_dictionaries({}, optional={"vc-uuid": st.uuids().map(str), "bios-uuid": anything}),
+        "token": words | anything,
+        "serve": st.fixed_dictionaries(
+            {}, optional={"runs": st.integers(), "until": st.datetimes().map(str), "until-reported": anything}
+        ),
         "other": anything,
     },
 )

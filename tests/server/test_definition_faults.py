@@ -5,10 +5,8 @@ import json
 import pytest
 
 from tests.support.definitions import LEAST, SECRET, faults, parse
+from vmw_cloudinit_metadata.checks import MAX_USERDATA
 from vmw_cloudinit_metadata.definition import MAX_DEFINITION, MAX_FAULTS
-from vmw_cloudinit_metadata.instance import (
-    MAX_USERDATA,
-)
 
 
 def test_every_fault_of_a_file_is_named_with_its_line() -> None:
@@ -95,6 +93,52 @@ def test_what_is_wrong_is_one_sentence(text: str | bytes, sentences: list[str]) 
     assert faults(text) == [f"web-01.yaml:{sentence}" for sentence in sentences]
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentences"),
+    [
+        ("match:\n", ["2: match: is not a mapping with vc-uuid, bios-uuid or both"]),
+        ("match: {}\n", ["2: match: is not a mapping with vc-uuid, bios-uuid or both"]),
+        ("match: {vc-uuid: }\n", ["2: match.vc-uuid: is not a UUID"]),
+        (
+            "match:\n  bios-uuid: 4212ab34-cd56\n",
+            ["3: match.bios-uuid: '4212ab34-cd56' is not a UUID"],
+        ),
+        ("match: {vc_uuid: x}\n", ["2: match.vc_uuid: is not a known key; did you mean vc-uuid?"]),
+        ("token:\n", ["2: token: is not text"]),
+        ("token: [hunter2, hunter2]\n", ["2: token: is not text"]),
+        (
+            "token: {hunter2: 1, hunter2: 1}\n",
+            ["2: token: is not text", "2: token: is given twice (first on line 2)"],
+        ),
+        ("token: hunter2\n", ["2: token: is not 8 to 128 characters long"]),
+        (
+            "token: hunter2 & hunter2\n",
+            ["2: token: has a character other than letters, digits and - . _ ~ + / ="],
+        ),
+        ("serve: 3\n", ["2: serve: is not a mapping with runs, until or until-reported"]),
+        ("serve: {}\n", ["2: serve: is not a mapping with runs, until or until-reported"]),
+        ("serve: {runs: }\n", ["2: serve.runs: is not a whole number from 1"]),
+        ("serve: {runs: 0}\n", ["2: serve.runs: is not a whole number from 1"]),
+        ("serve: {runs: '3'}\n", ["2: serve.runs: is not a whole number from 1"]),
+        ("serve: {runs: 1.0}\n", ["2: serve.runs: is not a whole number from 1"]),
+        ("serve: {runs: true}\n", ["2: serve.runs: is not a whole number from 1"]),
+        ("serve: {until: }\n", ["2: serve.until: is not a time such as 2030-12-31T18:00:00Z"]),
+        ("serve: {until: noon}\n", ["2: serve.until: 'noon' is not a time such as 2030-12-31T18:00:00Z"]),
+        (
+            "serve: {until-reported: false}\n",
+            ["2: serve.until-reported: is not true; leave it out where it is not meant"],
+        ),
+        (
+            "serve: {until_reported: true}\n",
+            ["2: serve.until_reported: is not a known key; did you mean until-reported?"],
+        ),
+        ("vendordata: [x]\n", ["2: vendordata: is neither text nor a mapping"]),
+    ],
+)
+def test_what_protects_a_definition_is_never_left_out_by_mistake(lines: str, sentences: list[str]) -> None:
+    assert faults(LEAST + lines) == [f"web-01.yaml:{sentence}" for sentence in sentences]
+
+
 @pytest.mark.parametrize("name", ["web 01", "web\n01", "web-01\n", "x" * 254, "a\0b", "web-01 "])
 def test_a_host_name_is_one_word(name: str) -> None:
     (fault,) = faults(f"metadata: {{instance-id: i, hostname: {json.dumps(name)}}}")
@@ -119,12 +163,16 @@ def test_a_public_key_is_one_line(key: str) -> None:
         LEAST + f"userdata: {{password: !{SECRET}}}\n",
         LEAST + f"userdata: {{password: '{SECRET}\n",
         LEAST + f"userdata: !!binary {SECRET}\n",
+        LEAST + f"vendordata: [{SECRET}]\n",
+        LEAST + f"vendordata: {{{SECRET}: 1, {SECRET}: 2}}\n",
+        LEAST + f"token: {SECRET}\n",
+        LEAST + f"token: {{{SECRET}: [!x {SECRET}]}}\n",
         f"metadata: {{instance-id: i, hostname: h, public-keys: {SECRET}}}",
         f'metadata: {{instance-id: i, hostname: h, public-keys: ["{SECRET}\\nx", [{SECRET}]]}}',
         f"metadata: {{instance-id: i, hostname: h, token: !x {SECRET}}}",
     ],
 )
-def test_user_data_and_keys_are_never_quoted(text: str) -> None:
+def test_user_data_keys_and_tokens_are_never_quoted(text: str) -> None:
     assert SECRET not in "".join(faults(text))
 
 

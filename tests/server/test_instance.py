@@ -1,20 +1,25 @@
 import contextlib
 import ipaddress
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vmw_cloudinit_metadata.checks import MAX_USERDATA
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import (
     DEFAULT_USERDATA,
-    MAX_USERDATA,
+    INSTANCE_KEYS,
+    MATCH_KEYS,
+    SERVE_KEYS,
     InstanceData,
+    InstanceMatch,
     InstanceMetadata,
     InstanceNetworkData,
-    address_fault,
-    netmask_fault,
+    ServingWindow,
 )
 
 # Hypothesis makes its table of Unicode at the first draw of text, which takes seconds on a busy machine.
@@ -108,12 +113,20 @@ def test_search_may_be_one_string() -> None:
         ({"network": ["192.0.2.1"]}, "network: is a list, not a mapping"),
         (
             {"user-data": "x", "meta": {}},
-            "instance: no such key: user-data, meta (known: metadata, network, userdata)",
+            "instance: no such key: user-data, meta"
+            " (known: metadata, network, userdata, vendordata, match, token, serve)",
         ),
         (
             {"network": {"ip": "192.0.2.1"}},
             "network: no such key: ip (known: mac, name, address, netmask, gateway, search, nameservers)",
         ),
+        ({"match": "x"}, "match: is a str, not a mapping"),
+        ({"match": {"vm-uuid": "x"}}, "match: no such key: vm-uuid (known: vc-uuid, bios-uuid)"),
+        ({"match": {"vc-uuid": "5012ab34"}}, "match.vc-uuid: is not a UUID"),
+        ({"match": {"bios-uuid": None}}, "match.bios-uuid: is not a UUID"),
+        ({"serve": 3}, "serve: is a int, not a mapping"),
+        ({"serve": {"times": 3}}, "serve: no such key: times (known: runs, until, until-reported)"),
+        ({"serve": {"until": "tomorrow"}}, "serve.until: is not a time such as 2030-12-31T18:00:00Z"),
     ],
 )
 def test_a_dictionary_of_another_form_is_refused(raw: Any, sentence: str) -> None:
@@ -225,13 +238,20 @@ def test_neither_repr_nor_faults_show_secrets() -> None:
             "metadata": {**IDENTITY, "public-keys": [secret], "token": secret, "tags": {"t": secret}},
             "network": NETWORK,
             "userdata": secret,
+            "vendordata": secret,
+            "token": secret,
         }
     )
     assert secret not in repr(instance)
     assert "web-01" in repr(instance)
     assert "192.0.2.10" in repr(instance)
     instance.userdata = [secret]  # type: ignore[assignment]
-    assert secret not in "".join(faults(instance))
+    instance.vendordata = [secret]  # type: ignore[assignment]
+    assert faults(instance) == [
+        "userdata: is neither text nor bytes",
+        "vendordata: is neither text nor bytes",
+        "token: is not 8 to 128 characters long",
+    ]
 
 
 def test_a_copy_shares_nothing_that_can_be_changed() -> None:
@@ -266,28 +286,63 @@ def test_an_empty_instance_can_be_copied() -> None:
     assert InstanceData().copy().metadata is None
 
 
-@pytest.mark.parametrize("value", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "240.0.0.1"])
-def test_some_addresses_are_no_machines(value: str) -> None:
-    assert address_fault(value) == "is not the address of one machine"
+VC_UUID = uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde")
+BIOS_UUID = uuid.UUID("4212ab34-cd56-4e78-9012-3456789abcde")
 
 
-@pytest.mark.parametrize(
-    "value", ["192.0.2", "192.0.2.1/24", "192.0.2.01", "::1", "", " 192.0.2.1", 3221225985]
-)
-def test_what_is_not_an_ipv4_address_is_said_to_be_none(value: Any) -> None:
-    assert address_fault(value) == "is not an IPv4 address"
+def test_a_definition_may_say_for_whom_it_is_and_for_how_long() -> None:
+    instance = InstanceData(
+        {
+            "metadata": IDENTITY,
+            "vendordata": "#cloud-config\n",
+            "match": {"vc-uuid": str(VC_UUID), "bios-uuid": BIOS_UUID},
+            "token": "correct-horse",
+            "serve": {"runs": 3, "until": "2030-12-31T18:00:00+01:00", "until-reported": True},
+        }
+    )
+    instance.validate()
+    assert instance.vendordata == "#cloud-config\n"
+    assert instance.match == InstanceMatch(VC_UUID, BIOS_UUID)
+    assert instance.token == "correct-horse"
+    until = datetime(2030, 12, 31, 17, tzinfo=UTC)
+    assert instance.serve == ServingWindow(runs=3, until=until, until_reported=True)
 
 
-@pytest.mark.parametrize("prefix", range(1, 33))
-def test_a_netmask_is_ones_then_zeros(prefix: int) -> None:
-    mask = ipaddress.IPv4Network(f"0.0.0.0/{prefix}").netmask
-    assert netmask_fault(mask) is None
-    assert netmask_fault(str(mask)) is None
+def test_by_default_an_instance_is_for_whoever_has_the_name_for_ever() -> None:
+    instance = InstanceData({"metadata": IDENTITY, "vendordata": None, "match": None, "serve": None})
+    assert (instance.vendordata, instance.match, instance.token, instance.serve) == (None, None, None, None)
+    assert instance.source is None
+    assert ServingWindow() == ServingWindow(runs=None, until=None, until_reported=False)
 
 
-@pytest.mark.parametrize("value", ["255.0.255.0", "0.0.0.255", "0.0.0.0", "24", 24, None, "255.255.255.256"])
-def test_anything_else_is_no_netmask(value: Any) -> None:
-    assert netmask_fault(value) == "is not a netmask such as 255.255.255.0"
+def test_pins_and_windows_that_limit_nothing_are_faults() -> None:
+    instance = InstanceData({"metadata": IDENTITY, "match": {}, "serve": {}, "token": ""})
+    assert faults(instance) == [
+        "token: is not 8 to 128 characters long",
+        "match: names neither vc-uuid nor bios-uuid",
+        "serve: has none of runs, until and until-reported: true",
+    ]
+
+
+def test_what_a_driver_assigned_and_nobody_understands_is_a_fault() -> None:
+    instance = InstanceData({"metadata": IDENTITY})
+    instance.match = {"vc-uuid": str(VC_UUID)}  # type: ignore[assignment]
+    instance.serve = 3  # type: ignore[assignment]
+    assert faults(instance) == ["match: is a dict, not InstanceMatch", "serve: is a int, not ServingWindow"]
+    instance.match = InstanceMatch(str(VC_UUID), 5)  # type: ignore[arg-type]
+    instance.serve = ServingWindow(0, datetime(2030, 12, 31), "yes")  # type: ignore[arg-type]
+    assert faults(instance) == [
+        "match.vc-uuid: is not a UUID",
+        "match.bios-uuid: is not a UUID",
+        "serve.runs: is not a whole number from 1",
+        "serve.until: is not a time with its zone",
+        "serve.until-reported: is neither true nor false",
+    ]
+    instance.serve = ServingWindow(True, "2030-12-31")  # type: ignore[arg-type]
+    assert faults(instance)[2:] == [
+        "serve.runs: is not a whole number from 1",
+        "serve.until: is not a time with its zone",
+    ]
 
 
 def anything() -> st.SearchStrategy[Any]:
@@ -298,7 +353,7 @@ def anything() -> st.SearchStrategy[Any]:
 
 
 @patient
-@given(st.dictionaries(st.sampled_from(["metadata", "network", "userdata", "x"]), anything()))
+@given(st.dictionaries(st.sampled_from([*INSTANCE_KEYS, "x"]), anything()))
 def test_whatever_a_dictionary_holds_only_definition_error_comes_out(raw: dict[str, Any]) -> None:
     with contextlib.suppress(DefinitionError):
         InstanceData(raw).validate()
@@ -317,3 +372,15 @@ def test_whatever_the_parts_hold_only_definition_error_comes_out(
 ) -> None:
     with contextlib.suppress(DefinitionError):
         InstanceData({"metadata": metadata, "network": network}).validate()
+
+
+@patient
+@given(
+    st.dictionaries(st.sampled_from(MATCH_KEYS), st.uuids().map(str) | anything()),
+    st.dictionaries(st.sampled_from(SERVE_KEYS), st.datetimes() | anything()),
+)
+def test_whatever_pins_and_windows_hold_only_definition_error_comes_out(
+    match: dict[str, Any], serve: dict[str, Any]
+) -> None:
+    with contextlib.suppress(DefinitionError):
+        InstanceData({"metadata": IDENTITY, "match": match, "serve": serve}).validate()

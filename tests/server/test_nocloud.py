@@ -194,11 +194,35 @@ def test_user_data_is_served_byte_for_byte(userdata: Any, document: bytes) -> No
     assert nocloud.render_user_data(instance(userdata=userdata)) == document
 
 
+@pytest.mark.parametrize(
+    ("vendordata", "document"),
+    [("größe\n", "größe\n".encode()), (b"\x1f\x8b\x00\xff", b"\x1f\x8b\x00\xff"), ("", b""), (None, None)],
+)
+def test_vendor_data_is_served_byte_for_byte_or_is_absent(vendordata: Any, document: bytes | None) -> None:
+    made = instance(vendordata=vendordata)
+    assert nocloud.render_vendor_data(made) == document
+    assert nocloud.render(made).vendor_data == document
+
+
+def test_what_says_for_whom_an_instance_is_stands_in_no_document() -> None:
+    conditions: dict[str, Any] = {
+        "match": {"vc-uuid": "5012ab34-cd56-4e78-9012-3456789abcde"},
+        "token": "correct-horse",
+        "serve": {"runs": 1},
+    }
+    made = instance(**conditions)
+    made.source = "web-01"
+    assert nocloud.render(made) == nocloud.render(instance())
+
+
 def test_all_documents_come_at_once_and_show_only_their_sizes() -> None:
     documents = nocloud.render(instance(userdata="hunter2"))
     assert documents.meta_data == nocloud.render_meta_data(instance())
     assert documents.network_config is None
     assert documents.user_data == b"hunter2"
-    assert repr(documents) == ("<Documents 75 bytes of meta-data, no network-config, 7 bytes of user-data>")
+    assert documents.vendor_data is None
+    assert repr(documents) == (
+        "<Documents 75 bytes of meta-data, no network-config, 7 bytes of user-data, no vendor-data>"
+    )
     network = {"address": "192.0.2.10", "netmask": "255.255.255.0"}
     assert "bytes of network-config" in repr(nocloud.render(instance(network=network)))

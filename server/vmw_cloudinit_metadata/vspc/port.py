@@ -4,7 +4,7 @@ A port outlives its connection: by vMotion it moves to another one, with all tha
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmw_cloudinit_wire import LineBuffer
 
@@ -18,6 +18,7 @@ class VMIdentity:
     bios_uuid: uuid.UUID | None = None
     location_uuid: uuid.UUID | None = None
     port: str = ""  # "port=" in the service URI: the operator's label for one of several ports of a VM
+    token: str = field(default="", repr=False)  # "token=" there: a secret it was given
 
 
 class Port:
