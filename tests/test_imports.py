@@ -31,6 +31,7 @@ SERVER = {
         "vspc.vmware_ext",
         "wire",
     },
+    "vspc.access": {"instance"},
     "vspc.vm_client": {"errors", "instance", "log", "nocloud", "wire"},
     "vspc.report": {"errors"},
     "drivers.driver": {"instance", "vspc.vm_client"},

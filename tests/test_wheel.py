@@ -71,6 +71,7 @@ vmw_cloudinit_metadata/simulator/vm.py
 vmw_cloudinit_metadata/strict_yaml.py
 vmw_cloudinit_metadata/systemd.py
 vmw_cloudinit_metadata/vspc/__init__.py
+vmw_cloudinit_metadata/vspc/access.py
 vmw_cloudinit_metadata/vspc/connection.py
 vmw_cloudinit_metadata/vspc/events.py
 vmw_cloudinit_metadata/vspc/listening.py

@@ -251,6 +251,7 @@ class InstanceData:
         token: what the VM's service URI must carry as ``?token=``; None: nothing.
         serve: how long user-data and vendor-data are served; None: for ever.
         source: what names the definition whatever the VM claims; the driver's to set, and never sent.
+        denied: why nobody gets this, for the operator's log; the driver's to set. None: it is served.
 
     Raises:
         DefinitionError: a dictionary has an unknown key, or a part of it is not of its form.
@@ -268,6 +269,7 @@ class InstanceData:
         self.token: str | None = raw.get("token")
         self.serve: ServingWindow | None = None if serve is None else ServingWindow.from_mapping(serve)
         self.source: str | None = None
+        self.denied: str | None = None
 
     @property
     def metadata(self) -> InstanceMetadata | None:

@@ -311,7 +311,7 @@ def test_a_definition_may_say_for_whom_it_is_and_for_how_long() -> None:
 def test_by_default_an_instance_is_for_whoever_has_the_name_for_ever() -> None:
     instance = InstanceData({"metadata": IDENTITY, "vendordata": None, "match": None, "serve": None})
     assert (instance.vendordata, instance.match, instance.token, instance.serve) == (None, None, None, None)
-    assert instance.source is None
+    assert (instance.source, instance.denied) == (None, None)
     assert ServingWindow() == ServingWindow(runs=None, until=None, until_reported=False)
 
 
