@@ -78,10 +78,13 @@ vmw_cloudinit_metadata/vspc/listening.py
 vmw_cloudinit_metadata/vspc/port.py
 vmw_cloudinit_metadata/vspc/protocol.py
 vmw_cloudinit_metadata/vspc/report.py
+vmw_cloudinit_metadata/vspc/run.py
 vmw_cloudinit_metadata/vspc/server.py
 vmw_cloudinit_metadata/vspc/session.py
+vmw_cloudinit_metadata/vspc/snapshot.py
 vmw_cloudinit_metadata/vspc/telnet.py
 vmw_cloudinit_metadata/vspc/tls.py
+vmw_cloudinit_metadata/vspc/version2.py
 vmw_cloudinit_metadata/vspc/vm_client.py
 vmw_cloudinit_metadata/vspc/vmotion.py
 vmw_cloudinit_metadata/vspc/vmware_ext.py

@@ -9,8 +9,8 @@ from typing import Any
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.drivers.file import FileDriver
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.run import SNAPSHOT_SECONDS
 from vmw_cloudinit_metadata.vspc.vm_client import (
-    SNAPSHOT_SECONDS,
     InstanceMetadata,
     InstanceNetworkData,
     VMClient,

@@ -9,13 +9,23 @@ from collections import defaultdict, deque
 from typing import Any, Protocol
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
+from vmw_cloudinit_metadata.errors import DriverBusyError
+from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, describe
 from vmw_cloudinit_metadata.vspc.port import Port
+from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS
+from vmw_cloudinit_metadata.vspc.vm_client import BROKEN
 from vmw_cloudinit_metadata.vspc.workers import Workers
-from vmw_cloudinit_wire import Packet
+from vmw_cloudinit_wire import Packet, options
 
 # A guest asks for one document at a time; more than a few packets in line are noise or malice.
 MAX_WAITING_PACKETS = 32
+
+# How long a driver may take before a guest of version 2 is told to ask again: less than a guest is silent.
+DRIVER_SECONDS = 3.0
+
+# When to ask again, then. The next request waits for the driver as long as this one did.
+RETRY_SECONDS = 2
 
 # A guest may ask as fast as it likes; the log takes a line of each kind only this often, and a boot that ends
 # otherwise than the last one at once.
@@ -53,13 +63,19 @@ class Session:
         self._waiting: deque[Packet] = deque()
         self._task: asyncio.Task[None] | None = None
         self._room: asyncio.Event | None = None
+        self._driver = driver
+        self._workers = workers
+        self._call: asyncio.Task[InstanceData | None] | None = None  # of the driver, for this VM
+        self._patient = True  # the packet being answered is of version 1, whose guests cannot be told to wait
+        self._silence: asyncio.TimerHandle | None = None
         self._sent = 0
         self._boots, self._failures = Throttle(LOG_SECONDS), Throttle(LOG_SECONDS)
         self._vmotions: defaultdict[str, Throttle] = defaultdict(lambda: Throttle(LOG_SECONDS))
         self.client = driver.new_client(port.identity.name, SerialWriter(self))
         self.client.vm_vc_uuid = port.identity.vc_uuid
         self.client.vm_bios_uuid = port.identity.bios_uuid
-        self.client.take_snapshot = lambda: workers.run(driver.get_instance, self.client)
+        self.client.vm_token = port.identity.token
+        self.client.take_snapshot = self._take_snapshot
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
@@ -67,9 +83,11 @@ class Session:
         return self._task
 
     def receive(self, packet: Packet) -> None:
-        """Put a packet in line. One that stands there already is not put there again: its answer comes."""
-        if packet in self._waiting:
-            return
+        """Put a packet in line, or in the place of one that asks the same: its guest waits for one answer."""
+        for place, other in enumerate(self._waiting):
+            if _question(other) == _question(packet):
+                self._waiting[place] = packet
+                return
         if len(self._waiting) >= MAX_WAITING_PACKETS:
             self.carrier.logger.debug("dropped %r: %d packets are in line", packet, len(self._waiting))
             return
@@ -101,41 +119,89 @@ class Session:
         self.carrier.logger.log(level, "%s", what)
 
     def close(self) -> None:
-        """Stop answering: the VM has gone."""
+        """Stop answering: the VM has gone. A call of the driver that has not begun is not made."""
         self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._call):
+            if task is not None:
+                task.cancel()
+        if self._silence is not None:
+            self._silence.cancel()
 
     async def _answer_all(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
         try:
             while self._waiting:
                 await self.room()
                 await self._answer(self._waiting.popleft())
+            # Documents of a VM that asks for nothing more need not be kept until it leaves.
+            self._silence = asyncio.get_running_loop().call_later(RUN_SECONDS, self._forget)
         finally:
             self._task = None
+
+    def _forget(self) -> None:
+        self.client.forget()
+        if self._call is not None and self._call.done():
+            self._call = None
+
+    async def _take_snapshot(self) -> InstanceData | None:
+        """Ask the driver in a worker thread, or wait for what it was asked before.
+
+        Raises:
+            DriverBusyError: it has not answered in ``DRIVER_SECONDS``, and the guest can be told so.
+        """
+        if self._call is None:
+            self._call = asyncio.create_task(self._workers.run(self._driver.get_instance, self.client))
+            self._call.add_done_callback(_take_note)
+        await asyncio.wait([self._call], timeout=None if self._patient else DRIVER_SECONDS)
+        if not self._call.done():
+            raise DriverBusyError(f"the driver has not answered in {DRIVER_SECONDS:g} s", RETRY_SECONDS)
+        call, self._call = self._call, None
+        return call.result()
 
     async def _answer(self, packet: Packet) -> None:
         clock = asyncio.get_running_loop().time
         began, sent = clock(), self._sent
         # Every boot asks for its metadata first; the rest of the dialogue is for those who look closely.
         boots = packet.code == "REQUEST_METADATA"
+        self._patient = not _is_version_2(packet)
         try:
-            # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
-            await self.client.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
+            status = await self.client.receive(packet)
         except (Exception, SystemExit) as error:
             # A driver's own client may raise anything, and its message may quote a secret.
             reason = f"the driver's client raised {describe(error)}"
             if (self._boots if boots else self._failures).count("failed"):
                 self.carrier.logger.error("%s not answered: %s", packet.code, reason)
             return
-        answered = self._sent > sent
-        news = boots and self._boots.count("answered" if answered else "not answered")
+        answered = status or ("ok" if self._sent > sent else "not answered")
+        # A line of noise is no boot that ended otherwise.
+        news = boots and status != BROKEN and self._boots.count(answered)
         level = logging.INFO if news else logging.DEBUG
-        if answered:
-            report = "%s answered in %.3f s, %d bytes", packet.code, clock() - began, self._sent - sent
-            self.carrier.logger.log(level, *report)
+        if self._sent > sent:
+            word = "" if answered == "ok" else f" {answered}"
+            report = "%s answered%s in %.3f s, %d bytes"
+            self.carrier.logger.log(level, report, packet.code, word, clock() - began, self._sent - sent)
         else:
             self.carrier.logger.log(level, "%s not answered", packet.code)
+
+
+def _is_version_2(packet: Packet) -> bool:
+    return bool(options.read_request(packet) or options.read_answer(packet))
+
+
+def _question(packet: Packet) -> object:
+    """Return what a packet asks, which is the same when a guest asks again with another id."""
+    if given := options.read_request(packet):
+        return packet.code, given.get("run")
+    if options.read_answer(packet):
+        return packet.code, packet.payload  # a report
+    return packet
+
+
+def _take_note(call: "asyncio.Task[Any]") -> None:
+    """Take a call's exception, which asyncio would log with its text if nobody asked for it."""
+    if not call.cancelled():
+        call.exception()
 
 
 class SerialWriter:

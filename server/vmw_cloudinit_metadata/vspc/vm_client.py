@@ -1,8 +1,8 @@
 """One VM's half of the dialogue: a request comes in, documents of the driver's instance go out.
 
-A ``VMClient`` knows packet codes and documents; telnet, sockets, threads and queues are the shell's
-(vspc/server.py), which gives it a writer and ``take_snapshot``. Drivers may subclass it to answer packet
-codes of their own.
+A ``VMClient`` knows which packets are answered; from which snapshot is run.py's, how answers of version 2
+look version2.py's. Telnet, sockets, threads and queues are the shell's (vspc/session.py), which gives it a
+writer and ``take_snapshot``. Drivers may subclass it to answer packet codes of their own.
 """
 
 import enum
@@ -13,9 +13,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from vmw_cloudinit_metadata import nocloud
-from vmw_cloudinit_metadata.errors import DefinitionError, MetadataError
+from vmw_cloudinit_metadata.errors import ProtocolError, ReportError
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata, InstanceNetworkData
-from vmw_cloudinit_metadata.log import describe
+from vmw_cloudinit_metadata.vspc import version2
+from vmw_cloudinit_metadata.vspc.report import Report
+from vmw_cloudinit_metadata.vspc.run import Runs
+from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 from vmw_cloudinit_wire import Packet, encode
 
 if TYPE_CHECKING:
@@ -23,23 +26,30 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceData", "InstanceMetadata", "InstanceNetworkData", "PacketCode", "VMClient", "Writer"]
 
-# A guest of version 1 asks for three documents one after the other and cannot say that they belong together.
-# One rendering answers them all, if it asks within this time; an edited definition waits no longer than this.
-SNAPSHOT_SECONDS = 5.0
-
 # A VM can make up codes for ever, and each is worth a line in the log once.
 MAX_UNKNOWN_CODES = 16
 
+# What ``receive`` returns for a request that came broken, beside the words of version 2.
+BROKEN = "broken"
+
+# Methods of 0.0.8 by which documents go out. A client that has its own knows nothing of pieces and etags: all
+# its answers are of version 1, and guests follow it there.
+_WRITERS = ("write", "write_metadata", "write_networkdata", "write_userdata", "write_vendordata", "documents")
+
 
 class PacketCode(enum.StrEnum):
-    """The packet codes of version 1; a driver may add others, which are plain strings here."""
+    """The packet codes there are; a driver may add others, which are plain strings here."""
 
     REQUEST_METADATA = "REQUEST_METADATA"
     REQUEST_NETWORKDATA = "REQUEST_NETWORKDATA"
     REQUEST_USERDATA = "REQUEST_USERDATA"
+    REQUEST_VENDORDATA = "REQUEST_VENDORDATA"
     RESPONSE_METADATA = "RESPONSE_METADATA"
     RESPONSE_NETWORKDATA = "RESPONSE_NETWORKDATA"
     RESPONSE_USERDATA = "RESPONSE_USERDATA"
+    RESPONSE_VENDORDATA = "RESPONSE_VENDORDATA"
+    REPORT_STATUS = "REPORT_STATUS"
+    RESPONSE_REPORT = "RESPONSE_REPORT"
 
 
 class Writer(Protocol):
@@ -58,10 +68,17 @@ class VMClient:
     Attributes:
         vm_name: as the VM gave it: a claim, and any Unicode.
         vm_bios_uuid, vm_vc_uuid: ``uuid.UUID``, or None where the VM did not say.
+        vm_token: the secret in its service URI, "" where there is none.
         writer, driver: what it was made with.
-        take_snapshot: fetches this VM's instance; the shell puts one here that asks the driver in a worker
-            thread. By default the driver is called directly.
         clock: monotonic seconds.
+
+    The shell puts its own in the place of these, which work without one:
+
+        take_snapshot: fetch this VM's instance. Raises ``DriverBusyError`` when the driver takes its time:
+            its call goes on, and the next request waits for it.
+        may_serve: say whether an instance's user-data and vendor-data may go out in a run (its id, "" in
+            version 1): None, or the sentence for the guest. Asked once a run, before the first byte goes.
+        take_report: take what the guest says of its boot.
     """
 
     def __init__(self, vm_name: str, writer: Writer, driver: "Driver") -> None:
@@ -69,35 +86,69 @@ class VMClient:
         self.vm_name = vm_name
         self.vm_bios_uuid: uuid.UUID | None = None
         self.vm_vc_uuid: uuid.UUID | None = None
+        self.vm_token = ""
         self.writer = writer
         self.driver = driver
         self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._ask_driver
+        self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._serve_unlimited
+        self.take_report: Callable[[Report], Awaitable[None]] = self._drop_report
         self.clock: Callable[[], float] = time.monotonic
-        self._documents: nocloud.Documents | None = None
-        self._documents_expire: float | None = None
-        self._complaint = ""
+        self._runs = Runs(self)
+        self._answers_in_version_2 = all(
+            getattr(type(self), name) is getattr(VMClient, name) for name in _WRITERS
+        )
+        self._status = ""
         self._unknown_codes: set[str] = set()
+
+    async def receive(self, packet: Packet) -> str:
+        """Answer one packet; return the status word it was answered with.
+
+        That is ``BROKEN`` for a request that cannot be read, and "" where there is none: version 1 has no
+        words. To answer codes of your own override ``process_packets``, which gets all packets but reports:
+        those carry what a payload cannot say.
+        """
+        self._status = ""
+        report_id = version2.read_report_id(packet)
+        if report_id is None:
+            # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
+            await self.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
+        else:
+            self.logger.debug("%r < %s", self.vm_name, packet.code)
+            answer = await self._answer_report(packet.payload)
+            await self._send(answer, PacketCode.RESPONSE_REPORT, report_id)
+        return self._status
 
     async def process_packets(self, code: str, data: str) -> None:
         """Answer one packet; ``data`` is its payload as text (requests of version 1 have none).
 
-        Override it to answer codes of your own, and call it for the others. An unknown code is logged and not
-        answered. A response is never answered: it is an echo, or a server on the other end of the line.
+        Override it to answer codes of your own, and call it for the others. A code that nobody answers is
+        logged; a guest of version 2 is told. A response is never answered: it is an echo, or a server on the
+        other end of the line.
         """
         self.logger.debug("%r < %s", self.vm_name, code)
-        answers: dict[str, Callable[[], Awaitable[None]]] = {
+        if code.startswith(version2.RESPONSE) or code == PacketCode.REPORT_STATUS:
+            return  # a report that is whole does not come here
+        in_version_1: dict[str, Callable[[], Awaitable[None]]] = {
             PacketCode.REQUEST_METADATA: self.write_metadata,
             PacketCode.REQUEST_NETWORKDATA: self.write_networkdata,
             PacketCode.REQUEST_USERDATA: self.write_userdata,
+            PacketCode.REQUEST_VENDORDATA: self.write_vendordata,
         }
-        answer = answers.get(code)
-        if answer is not None:
-            await answer()
-        elif not code.startswith("RESPONSE_"):
+        if code not in in_version_1:
             self._note_unknown(code)
+        try:
+            request = version2.read_request(Packet(code, data.encode(errors="surrogateescape")))
+        except ProtocolError as error:
+            self.logger.debug("%r not answered: %s", self.vm_name, error)
+            self._status = BROKEN
+            return
+        if request is not None and self._answers_in_version_2:
+            await self._send(await self._answer(request), request.response_code, request.id)
+        elif code in in_version_1:
+            await in_version_1[code]()
 
     async def write(self, code: enum.Enum | str, text: str | bytes) -> None:
-        """Send one packet and wait until the port takes more.
+        """Send one packet of version 1 and wait until the port takes more.
 
         Raises:
             vmw_cloudinit_wire.PacketError: the code holds characters that would break the line apart.
@@ -123,54 +174,67 @@ class VMClient:
             await self.write(PacketCode.RESPONSE_NETWORKDATA, documents.network_config or b"")
 
     async def write_userdata(self) -> None:
-        """Send user-data, or nothing where there is no instance."""
-        if documents := await self.documents():
-            await self.write(PacketCode.RESPONSE_USERDATA, documents.user_data)
+        """Send user-data, or nothing where there is no instance, or one whose secrets are not served."""
+        if snapshot := await self._runs.version_1_secrets():
+            await self.write(PacketCode.RESPONSE_USERDATA, snapshot.documents.user_data)
+
+    async def write_vendordata(self) -> None:
+        """Send vendor-data, as user-data; an instance without has an empty one."""
+        if snapshot := await self._runs.version_1_secrets():
+            await self.write(PacketCode.RESPONSE_VENDORDATA, snapshot.documents.vendor_data or b"")
 
     async def documents(self) -> nocloud.Documents | None:
-        """Return this VM's documents, all from one snapshot of its instance.
+        """Return this VM's documents, all from one snapshot of its instance, for answers of version 1.
 
         None where the driver has no instance, or none that documents can be made of; why is logged once,
         until it changes. A snapshot, and its absence, is kept for ``SNAPSHOT_SECONDS``.
         """
-        if self._documents_expire is None or self.clock() >= self._documents_expire:
-            self._documents = await self._render()
-            self._documents_expire = self.clock() + SNAPSHOT_SECONDS
-        return self._documents
+        snapshot = await self._runs.version_1()
+        return snapshot.documents if snapshot else None
 
-    async def _render(self) -> nocloud.Documents | None:
+    def forget(self) -> None:
+        """Drop the snapshots that are kept; the shell calls it when the VM has been silent for a while."""
+        self._runs.forget()
+
+    async def _answer(self, request: Request) -> Answer:
+        if request.fault:
+            return version2.refusal(Status.INVALID, request.fault)
+        if request.document not in version2.DOCUMENTS:
+            return version2.refusal(Status.UNSUPPORTED, f"this server does not answer {request.code}")
+        return await self._runs.answer(request)
+
+    async def _answer_report(self, payload: bytes) -> Answer:
+        """Hand a report on, if it is one, and of a VM that is served."""
         try:
-            instance = await self.take_snapshot()
-            if instance is None:
-                # Why is the driver's to log, if there is more to say; the session logs that nothing was sent.
-                self._complain(logging.DEBUG, "not answered: the driver has no instance for this VM")
-                return None
-            if not isinstance(instance, InstanceData):
-                raise DefinitionError(f"the driver returned a {type(instance).__name__}, not an InstanceData")
-            instance.validate()
-            documents = nocloud.render(instance)
-        except MetadataError as error:
-            self._complain(logging.ERROR, f"not answered: {error}")
-            return None
-        except Exception as error:
-            # Anything may come out of a driver. Its message stays unsaid: it may quote a password.
-            self._complain(logging.ERROR, f"not answered: the driver raised {describe(error)}")
-            return None
-        self._complaint = ""
-        return documents
+            report = Report.parse(payload)
+        except ReportError as error:
+            return version2.refusal(Status.INVALID, str(error))
+        source = await self._runs.current()
+        if isinstance(source, Answer):
+            return source
+        await self.take_report(report)
+        return Answer(Status.OK)
+
+    async def _send(self, answer: Answer, code: str, request_id: str) -> None:
+        """Send an answer of version 2, on a line of its own, and wait until the port takes more."""
+        self._status = answer.status
+        self.logger.debug("%r > %s %s, %d bytes", self.vm_name, code, answer.status, len(answer.payload))
+        # Whatever stands on the line, half an answer of version 1 or a prompt, ends here.
+        self.writer.write(b"\r\n" + encode(answer.packet(code, request_id)))
+        await self.writer.drain()
 
     async def _ask_driver(self) -> InstanceData | None:
         return self.driver.get_instance(self)
 
-    def _complain(self, level: int, text: str) -> None:
-        # Guests ask again every few seconds; the log hears of a fault once.
-        if text != self._complaint:
-            self.logger.log(level, "%r %s", self.vm_name, text)
-            self._complaint = text
+    async def _serve_unlimited(self, instance: InstanceData, run: str) -> str | None:
+        # Who counts runs keeps them over a restart; nobody does here.
+        limited = instance.serve is not None
+        return "this server does not keep what 'serve' in this VM's definition asks for" if limited else None
+
+    async def _drop_report(self, report: Report) -> None:
+        return
 
     def _note_unknown(self, code: str) -> None:
         if code not in self._unknown_codes and len(self._unknown_codes) < MAX_UNKNOWN_CODES:
             self._unknown_codes.add(code)
-            self.logger.warning(
-                "%r sent the unknown packet code %r, which is not answered", self.vm_name, code
-            )
+            self.logger.warning("%r sent the packet code %r, which nobody answers", self.vm_name, code)

@@ -8,9 +8,9 @@ import pytest
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.run import SNAPSHOT_SECONDS
 from vmw_cloudinit_metadata.vspc.vm_client import (
     MAX_UNKNOWN_CODES,
-    SNAPSHOT_SECONDS,
     PacketCode,
     VMClient,
 )
@@ -209,8 +209,8 @@ def test_an_unknown_code_is_logged_once_and_not_answered(caplog: pytest.LogCaptu
     dialogue = Dialogue(web())
     assert dialogue.ask("REQUEST_SECURITYDATA", "REQUEST_SECURITYDATA", "LOGIN:") == []
     assert [record.getMessage() for record in caplog.records] == [
-        "'web-01' sent the unknown packet code 'REQUEST_SECURITYDATA', which is not answered",
-        "'web-01' sent the unknown packet code 'LOGIN:', which is not answered",
+        "'web-01' sent the packet code 'REQUEST_SECURITYDATA', which nobody answers",
+        "'web-01' sent the packet code 'LOGIN:', which nobody answers",
     ]
     assert dialogue.driver.asked == 0
 

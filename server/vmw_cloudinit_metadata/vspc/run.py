@@ -1,0 +1,152 @@
+"""From which snapshot a request is answered: one a run, so that the documents of a boot fit together.
+
+A run is one fetch of a guest. This module knows how long one lasts, what becomes of a driver that has no
+instance, a faulty one or none yet, and who is refused; how answers look is version2.py's.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from vmw_cloudinit_metadata.errors import DriverBusyError, MetadataError
+from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.log import describe, printable
+from vmw_cloudinit_metadata.vspc import access, version2
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
+from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
+
+# A guest of version 1 asks for three documents one after the other and cannot say that they belong together.
+# One rendering answers them all, if it asks within this time; an edited definition waits no longer than this.
+SNAPSHOT_SECONDS = 5.0
+
+# A guest of version 2 says what belongs together. A run is over when the guest has been silent for longer
+# than it ever is in one: 30 s without progress end it (wire, Timers).
+RUN_SECONDS = 60.0
+
+# When to ask again after a driver has failed: what it needs may be down, and soon be back.
+RETRY_SECONDS = 5
+# The longest that a guest waits when it is told to.
+MAX_RETRY_SECONDS = 30
+
+# These hold secrets, and a definition may say for how long they are served.
+SECRET_DOCUMENTS = ("userdata", "vendordata")
+
+
+class VM(access.Claims, Protocol):
+    """A VM and the hooks of its shell; a ``VMClient``, which says what they are."""
+
+    logger: logging.Logger
+    vm_name: str
+    clock: Callable[[], float]
+    take_snapshot: Callable[[], Awaitable[InstanceData | None]]
+    may_serve: Callable[[InstanceData, str], Awaitable[str | None]]
+
+
+@dataclass(slots=True)
+class Run:
+    """One fetch of a guest: its id ("" in version 1, which has none), and what answers it for how long."""
+
+    id: str
+    source: Snapshot | Answer
+    expires: float
+    asked: bool = False  # whether secrets may go out in it
+    denied: str | None = None  # the answer to that: None, or a sentence
+
+
+class Runs:
+    """The runs of one VM: the latest of version 2, and the latest of version 1."""
+
+    def __init__(self, vm: VM) -> None:
+        self._vm = vm
+        self._version_1: Run | None = None
+        self._version_2: Run | None = None
+        self._complaint = ""
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer a request of version 2 for one of the documents."""
+        run = self._version_2
+        if run is None or run.id != request.run or self._vm.clock() >= run.expires:
+            source = await self.take()
+            run = Run(request.run, source, 0.0)
+            # A run begins with a snapshot: as long as there is none, every request asks the driver.
+            self._version_2 = run if isinstance(source, Snapshot) else None
+        run.expires = self._vm.clock() + RUN_SECONDS
+        if isinstance(run.source, Answer):
+            return run.source
+        answer = version2.answer(request, run.source)
+        if request.document in SECRET_DOCUMENTS and answer.status is Status.OK:
+            return await self._deny(run, run.source.instance) or answer
+        return answer
+
+    async def version_1(self) -> Snapshot | None:
+        """Return the snapshot a request of version 1 is answered from; None where it is not answered.
+
+        It is kept for ``SNAPSHOT_SECONDS``, and so is its absence.
+        """
+        run = self._version_1
+        if run is None or self._vm.clock() >= run.expires:
+            source = await self.take()
+            run = self._version_1 = Run("", source, self._vm.clock() + SNAPSHOT_SECONDS)
+        return run.source if isinstance(run.source, Snapshot) else None
+
+    async def version_1_secrets(self) -> Snapshot | None:
+        """Return the same for a document that holds secrets: None, too, where they are not served."""
+        snapshot, run = await self.version_1(), self._version_1
+        if snapshot is None or run is None or await self._deny(run, snapshot.instance):
+            return None
+        return snapshot
+
+    async def current(self) -> Snapshot | Answer:
+        """Return the snapshot of the run under way, or one that is taken now, or why there is none."""
+        run = self._version_2
+        return run.source if run is not None and self._vm.clock() < run.expires else await self.take()
+
+    def forget(self) -> None:
+        """Drop the snapshots: the VM has been silent for long enough."""
+        self._version_1 = self._version_2 = None
+
+    async def take(self) -> Snapshot | Answer:
+        """Ask the driver; return a snapshot of what it says, or what is answered where that is none."""
+        try:
+            instance = await self._vm.take_snapshot()
+            if instance is None:
+                # Why is the driver's to log, if there is more to say; the session logs what was answered.
+                self._complain(logging.DEBUG, "not answered: the driver has no instance for this VM")
+                name = printable(self._vm.vm_name)
+                return version2.refusal(Status.NOT_FOUND, f"the server has no definition for the VM '{name}'")
+            snapshot = Snapshot(instance)
+            if refused := access.refusal(instance, self._vm):
+                self._complain(logging.WARNING, refused.log)
+                return version2.refusal(Status.DENIED, refused.sentence)
+        except DriverBusyError as busy:
+            self._complain(logging.WARNING, f"has to wait: {busy}")
+            return _busy("the server is still looking for this VM's definition", busy.retry)
+        except MetadataError as error:
+            self._complain(logging.ERROR, f"not answered: {error}")
+            return version2.refusal(
+                Status.INVALID, "the definition of this VM has faults; see the server's log"
+            )
+        except Exception as error:
+            # Anything may come out of a driver. Its message stays unsaid: it may quote a password.
+            self._complain(logging.ERROR, f"not answered: the driver raised {describe(error)}")
+            return _busy("the server cannot look for this VM's definition; see its log", RETRY_SECONDS)
+        self._complaint = ""
+        return snapshot
+
+    async def _deny(self, run: Run, instance: InstanceData) -> Answer | None:
+        """Return the refusal where a run may not have secrets; who decides is asked once a run."""
+        if not run.asked:
+            run.denied = await self._vm.may_serve(instance, run.id)
+            run.asked = True
+        return None if run.denied is None else version2.refusal(Status.DENIED, run.denied)
+
+    def _complain(self, level: int, text: str) -> None:
+        # Guests ask again every few seconds; the log hears of a fault once.
+        if text != self._complaint:
+            self._vm.logger.log(level, "%r %s", self._vm.vm_name, text)
+            self._complaint = text
+
+
+def _busy(sentence: str, retry: int) -> Answer:
+    return version2.refusal(Status.BUSY, sentence, max(1, min(retry, MAX_RETRY_SECONDS)))
