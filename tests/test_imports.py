@@ -40,6 +40,7 @@ SERVER = {
         *("vspc.report", "vspc.run", "vspc.version2"),
     },
     "vspc.report": {"errors"},
+    "state": {"errors", "instance", "log", "vspc.report"},
     "drivers.driver": {"instance", "vspc.vm_client"},
     "drivers.file": {"definition", "drivers.driver", "errors", "instance", "log", "vspc.vm_client"},
     "drivers.loader": {"drivers.driver", "errors"},

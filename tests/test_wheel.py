@@ -68,6 +68,12 @@ vmw_cloudinit_metadata/simulator/port.py
 vmw_cloudinit_metadata/simulator/run.py
 vmw_cloudinit_metadata/simulator/telnet.py
 vmw_cloudinit_metadata/simulator/vm.py
+vmw_cloudinit_metadata/state/__init__.py
+vmw_cloudinit_metadata/state/directory.py
+vmw_cloudinit_metadata/state/known_hosts.py
+vmw_cloudinit_metadata/state/records.py
+vmw_cloudinit_metadata/state/reports.py
+vmw_cloudinit_metadata/state/windows.py
 vmw_cloudinit_metadata/strict_yaml.py
 vmw_cloudinit_metadata/systemd.py
 vmw_cloudinit_metadata/vspc/__init__.py

@@ -8,7 +8,8 @@
     ├── ListenError             an address cannot be listened on                exit 1
     ├── ProtocolError           a peer broke the protocol                       never leaves vspc/
     ├── ReportError             a guest's report that is none                   never leaves vspc/
-    └── SimulatorError          the simulated host cannot do its part           exit 1
+    ├── SimulatorError          the simulated host cannot do its part           exit 1
+    └── StateError              what the server keeps cannot be used            exit 1
 
 Each is raised where the fault is known, with a sentence an operator can act on, and turned into an exit
 code in one place: ``cli/main.py``.
@@ -61,3 +62,7 @@ class ProtocolError(MetadataError):
 
 class ReportError(MetadataError):
     """A guest's report with a fault; the text names the key and never its value."""
+
+
+class StateError(MetadataError):
+    """State that cannot be read or written, is damaged, or is not there."""

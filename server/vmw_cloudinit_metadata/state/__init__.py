@@ -1,0 +1,1 @@
+"""What the server must still know after a restart: serving windows, and what guests have reported."""

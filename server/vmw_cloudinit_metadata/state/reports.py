@@ -1,0 +1,127 @@
+"""The last reports of each VM, kept on disk: what ``vmw-cloudinit-metadata reports`` prints.
+
+What a report says is vspc/report.py's, which checks it when it comes and when it is read again.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vmw_cloudinit_metadata.errors import ReportError, StateError
+from vmw_cloudinit_metadata.state.directory import StateDirectory
+from vmw_cloudinit_metadata.state.records import DamagedError
+from vmw_cloudinit_metadata.vspc.report import Report
+
+# Two stages of four boots: the last one, and what it may be compared with.
+MAX_REPORTS = 8
+
+# Twice the VMs of a large site; some 80 MB of usual reports, and 2 GB of the worst there may be.
+MAX_VMS = 20_000
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReport:
+    """A report, and what the server knew of the VM that sent it.
+
+    Attributes:
+        hostname: the one that the VM's instance has, not the one that it reports.
+        received: the server's wall clock.
+    """
+
+    vm_name: str
+    vc_uuid: uuid.UUID | None
+    bios_uuid: uuid.UUID | None
+    hostname: str
+    received: datetime
+    report: Report
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``json.dumps`` takes."""
+        return {
+            "vm": self.vm_name,
+            "vc-uuid": self.vc_uuid and str(self.vc_uuid),
+            "bios-uuid": self.bios_uuid and str(self.bios_uuid),
+            "hostname": self.hostname,
+            "received": self.received.isoformat(timespec="seconds"),
+            "report": self.report.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "KeptReport":
+        """Return the report that ``to_json`` has written.
+
+        Raises:
+            ReportError, KeyError, TypeError, ValueError: it has not.
+        """
+        return cls(
+            str(raw["vm"]),
+            uuid.UUID(raw["vc-uuid"]) if raw["vc-uuid"] else None,
+            uuid.UUID(raw["bios-uuid"]) if raw["bios-uuid"] else None,
+            str(raw["hostname"]),
+            datetime.fromisoformat(raw["received"]),
+            Report.from_json(raw["report"]),
+        )
+
+
+class Reports:
+    """The reports of all VMs, by the VM's name. The methods block."""
+
+    def __init__(self, directory: StateDirectory) -> None:
+        self._records = directory.records("reports", MAX_VMS)
+
+    def keep(self, new: KeptReport) -> None:
+        """Keep a report. One of the same boot and stage goes, and so does what is more than the limits.
+
+        Raises:
+            StateError: it cannot be kept.
+        """
+        with self._records.locked():
+            try:
+                earlier = self.of(new.vm_name)
+            except DamagedError as error:
+                _logger.warning("%s: its reports are lost, others take their place", error)
+                earlier = []
+            kept = [*(each for each in earlier if not _is_same(each.report, new.report)), new]
+            self._records.make_room(new.vm_name)
+            self._records.write(new.vm_name, {"reports": [each.to_json() for each in kept[-MAX_REPORTS:]]})
+
+    def of(self, vm_name: str) -> list[KeptReport]:
+        """Return the reports of a VM, in the order in which they came.
+
+        Raises:
+            StateError: they cannot be read.
+        """
+        record = self._records.read(vm_name)
+        return [] if record is None else self._reports(vm_name, record)
+
+    def all(self) -> Iterator[list[KeptReport] | StateError]:
+        """Yield the reports of one VM after the other; for those that are damaged, why.
+
+        Raises:
+            StateError: none can be read.
+        """
+        for entry in self._records.read_all():
+            if isinstance(entry, StateError):
+                yield entry
+                continue
+            try:
+                reports = self._reports(*entry)
+            except DamagedError as error:
+                yield error
+            else:
+                yield reports
+
+    def _reports(self, vm_name: str, record: dict[str, Any]) -> list[KeptReport]:
+        try:
+            return [KeptReport.from_json(raw) for raw in record["reports"]]
+        except (ReportError, KeyError, TypeError, ValueError, AttributeError):
+            raise self._records.damaged(vm_name) from None
+
+
+def _is_same(one: Report, other: Report) -> bool:
+    return (one.boot_id, one.stage) == (other.boot_id, other.stage)

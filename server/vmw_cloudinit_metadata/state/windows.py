@@ -1,0 +1,237 @@
+"""Serving windows: how far each is used up, and whether a VM gets its user-data and vendor-data now.
+
+``decide`` is a pure function. ``Windows`` keeps what it says: a run is on the disk before the first byte of
+user-data goes out, so that a crash serves no run that was not counted. What cannot be read or written is an
+error, and no permission.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vmw_cloudinit_metadata.errors import StateError
+from vmw_cloudinit_metadata.instance import InstanceData, ServingWindow
+from vmw_cloudinit_metadata.log import printable
+from vmw_cloudinit_metadata.state.directory import StateDirectory
+from vmw_cloudinit_metadata.state.records import DamagedError
+
+# Definitions make windows, VMs do not. This is more than a site has, and a limit for a driver that makes up
+# definitions; no window is forgotten to make room for another, for that would open it again.
+MAX_WINDOWS = 100_000
+
+# A run that was counted may ask again: the server was restarted, or the VM moved. But the guest chose its id,
+# and one that keeps it must not be served for ever. No run takes longer over a serial line.
+RUN_TIME = timedelta(minutes=15)
+
+# The names under which VMs were served. A definition is one VM's, which is renamed now and then; and a name
+# that is longer than vSphere allows (80 characters) is somebody's joke.
+MAX_VM_NAMES = 4
+MAX_VM_NAME = 256
+
+# The sentences go to the guest's console: they do not say what the definition says.
+_DENIED = "user-data is not served to this VM any more: {}; the operator can re-arm it"
+NO_RUNS_LEFT = _DENIED.format("it was served as often as it may be")
+TIME_IS_OVER = _DENIED.format("the time to serve it is over")
+HAS_REPORTED = _DENIED.format("the VM has reported that its first boot is done")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far the serving window of a definition is used up, since it was armed."""
+
+    instance_id: str  # another one arms it anew
+    runs: int = 0
+    run: str = ""  # the id of the run that was counted last; "" if it had none, as in version 1
+    counted: datetime | None = None  # when that was
+    reported: bool = False  # the guest's final report has come
+    rearmed: datetime | None = None  # by an operator
+    vm_names: tuple[str, ...] = ()  # whom it was served to, the latest last
+
+
+def decide(window: Window, serve: ServingWindow, run: str, now: datetime) -> tuple[Window, str | None]:
+    """Return what is to be kept before a run is served, and None; or why it is not served.
+
+    ``run`` is "" in version 1, where nobody can tell which requests belong together: each snapshot counts.
+    ``now`` is the wall clock's time, which ``until`` means. A run that was counted goes on when the time is
+    over meanwhile. A window that is re-armed after its time is good for one run: nobody wants it to stay open
+    for ever, and a longer time is the definition's to say.
+    """
+    if serve.until_reported and window.reported:
+        return window, HAS_REPORTED
+    # A clock that was set back makes it another run, which is counted.
+    if run and run == window.run and window.counted and timedelta(0) <= now - window.counted <= RUN_TIME:
+        return window, None
+    limit = serve.runs
+    if serve.until is not None and now >= serve.until:
+        if window.rearmed is None or window.rearmed < serve.until:
+            return window, TIME_IS_OVER
+        limit = 1
+    if limit is not None and window.runs >= limit:
+        return window, NO_RUNS_LEFT
+    return replace(window, runs=window.runs + 1, run=run, counted=now), None
+
+
+class Windows:
+    """The windows of all definitions. The methods block: they write to a disk, and wait for other processes.
+
+    ``now`` is the wall clock.
+    """
+
+    def __init__(
+        self, directory: StateDirectory, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._records = directory.records("windows", MAX_WINDOWS)
+        self._now = now
+
+    def admit(self, instance: InstanceData, vm_name: str, run: str) -> str | None:
+        """Count a run, durably, and return None; or return why it is not served.
+
+        Raises:
+            StateError: nobody can say how far the window is used up, or the run cannot be counted.
+        """
+        if instance.serve is None:
+            return None
+        with self._records.locked():
+            known = self._read(_definition(instance))
+            decided, sentence = decide(_current(known, instance, vm_name), instance.serve, run, self._now())
+            self._write(_definition(instance), known, decided)
+        return sentence
+
+    def close(self, instance: InstanceData, vm_name: str) -> None:
+        """Take note that the VM has sent the final report of this instance.
+
+        Raises:
+            StateError: that cannot be kept.
+        """
+        with self._records.locked():
+            known = self._read(_definition(instance))
+            reported = replace(_current(known, instance, vm_name), reported=True)
+            self._write(_definition(instance), known, reported)
+
+    def rearm(self, name: str) -> tuple[str, Window | None]:
+        """Arm a window anew, by the name of the definition or of the VM it was served to.
+
+        Return the definition's name and how far the window was used up; None if that was damaged.
+
+        Raises:
+            StateError: there is no such window, or more than one, or it cannot be written.
+        """
+        with self._records.locked():
+            definition = self._find(name)
+            try:
+                known = self._read(definition)
+            except DamagedError:
+                known = None
+            if known is None:
+                self._records.remove(definition)  # the next run begins another
+            else:
+                armed = Window(known.instance_id, rearmed=self._now(), vm_names=known.vm_names)
+                self._write(definition, known, armed)
+        return definition, known
+
+    def names(self) -> set[str]:
+        """Return the names that ``rearm`` takes.
+
+        Raises:
+            StateError: the directory cannot be read.
+        """
+        return {name for definition, window in self._all() for name in (definition, *window.vm_names)}
+
+    def _find(self, name: str) -> str:
+        try:
+            if self._read(name) is not None:
+                return name
+        except DamagedError:
+            return name
+        found = [definition for definition, window in self._all() if name in window.vm_names]
+        if len(found) > 1:
+            raise StateError(
+                f"the VM {printable(name)} was served {len(found)} definitions; "
+                f"name one of them: {', '.join(map(printable, found))}"
+            )
+        if not found:
+            raise StateError(
+                f"{self._records.path} has no window of {printable(name)}: nothing was served in one yet"
+            )
+        return found[0]
+
+    def _all(self) -> Iterator[tuple[str, Window]]:
+        """Yield the windows that are not damaged, with their definitions' names."""
+        for entry in self._records.read_all():
+            if not isinstance(entry, StateError):
+                definition, raw = entry
+                try:
+                    window = self._window(definition, raw)
+                except DamagedError:
+                    continue
+                yield definition, window
+
+    def _read(self, definition: str) -> Window | None:
+        raw = self._records.read(definition)
+        return None if raw is None else self._window(definition, raw)
+
+    def _window(self, definition: str, raw: dict[str, Any]) -> Window:
+        try:
+            return _from_json(raw)
+        except (KeyError, TypeError, ValueError):
+            raise self._records.damaged(definition) from None
+
+    def _write(self, definition: str, known: Window | None, window: Window) -> None:
+        if window != known:
+            self._records.write(definition, _to_json(window))
+
+
+def _definition(instance: InstanceData) -> str:
+    """Return what a window belongs to: the definition; or the instance, where a driver has no names."""
+    return instance.source or _instance_id(instance)
+
+
+def _instance_id(instance: InstanceData) -> str:
+    return str(instance.metadata.instance_id) if instance.metadata else ""
+
+
+def _current(known: Window | None, instance: InstanceData, vm_name: str) -> Window:
+    """Return an instance's window, a new one if none is known of it; with the VM's name as the latest."""
+    instance_id = _instance_id(instance)
+    window = known if known and known.instance_id == instance_id else Window(instance_id)
+    if len(vm_name) > MAX_VM_NAME:
+        return window
+    names = [*(name for name in window.vm_names if name != vm_name), vm_name]
+    return replace(window, vm_names=tuple(names[-MAX_VM_NAMES:]))
+
+
+def _to_json(window: Window) -> dict[str, Any]:
+    return {
+        "instance-id": window.instance_id,
+        "runs": window.runs,
+        "run": window.run,
+        "counted": window.counted and window.counted.isoformat(),
+        "reported": window.reported,
+        "rearmed": window.rearmed and window.rearmed.isoformat(),
+        "vm-names": window.vm_names,
+    }
+
+
+def _from_json(raw: dict[str, Any]) -> Window:
+    """Return the window of a record.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none. It is not guessed at: a wrong guess would open it.
+    """
+    instance_id, runs, run, reported = (raw[key] for key in ("instance-id", "runs", "run", "reported"))
+    names = raw["vm-names"]
+    texts = isinstance(names, list) and all(isinstance(text, str) for text in (instance_id, run, *names))
+    if not texts or type(runs) is not int or runs < 0 or not isinstance(reported, bool):
+        raise ValueError
+    times = _time(raw["counted"]), _time(raw["rearmed"])
+    return Window(instance_id, runs, run, times[0], reported, times[1], tuple(names))
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError
+    return time
