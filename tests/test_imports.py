@@ -72,7 +72,7 @@ SERVER = {
     "config": {"errors", "vspc.server"},
     "cli": {
         *("config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
-        *("simulator", "systemd", "vspc.events", "vspc.server", "vspc.tls"),
+        *("simulator", "state", "systemd", "vspc.events", "vspc.report", "vspc.server", "vspc.tls"),
     },
 }
 

@@ -45,8 +45,11 @@ vmw_cloudinit_metadata/cli/config_file.py
 vmw_cloudinit_metadata/cli/demo.py
 vmw_cloudinit_metadata/cli/main.py
 vmw_cloudinit_metadata/cli/parameters.py
+vmw_cloudinit_metadata/cli/rearm.py
+vmw_cloudinit_metadata/cli/reports.py
 vmw_cloudinit_metadata/cli/run.py
 vmw_cloudinit_metadata/cli/simulate.py
+vmw_cloudinit_metadata/cli/state.py
 vmw_cloudinit_metadata/config.py
 vmw_cloudinit_metadata/definition.py
 vmw_cloudinit_metadata/definition.schema.json

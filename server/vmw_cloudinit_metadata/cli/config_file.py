@@ -27,6 +27,21 @@ def use_config_file(context: click.Context, parameter: click.Parameter, path: Pa
     return path
 
 
+def use_state_directory(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Take from the file of ``run`` what another command needs of it; the callback of an eager option.
+
+    Raises:
+        ConfigurationError: the file cannot be read, is not TOML, or its directory is no text.
+    """
+    if path is not None and not context.resilient_parsing:
+        settings = _read(path)
+        if "state-directory" in settings:
+            if not isinstance(settings["state-directory"], str):
+                raise ConfigurationError(f'{path}: state-directory: must be a string: "…"')
+            context.default_map = {"state_directory": settings["state-directory"]}
+    return path
+
+
 def file_options(command: click.Command) -> dict[str, click.Option]:
     """Return the options that a configuration file may hold, by their keys."""
     options = (parameter for parameter in command.params if isinstance(parameter, click.Option))

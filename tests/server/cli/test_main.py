@@ -10,7 +10,7 @@ from tests.support import command
 from vmw_cloudinit_metadata.cli import main as cli_main
 from vmw_cloudinit_metadata.errors import ListenError
 
-COMMANDS = ["run", "simulate", "demo"]
+COMMANDS = ["run", "reports", "rearm", "simulate", "demo"]
 
 
 def test_the_version_is_told() -> None:
@@ -53,6 +53,8 @@ def test_every_command_has_a_help_of_its_own(name: str) -> None:
         ["run", "--uri", "u", "--driver", "json:NoSuchClass"],
         ["run", "--uri", "u", "--driver", "json:JSONDecoder"],
         ["run", "--uri", "u", "--driver", "nosuchdriver"],
+        ["reports", "--format", "xml"],
+        ["rearm"],
         ["simulate"],
         ["demo", "/no/such/directory"],
     ],
