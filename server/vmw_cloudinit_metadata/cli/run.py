@@ -147,6 +147,14 @@ def _complete_driver(
     help="A connection that has not said by then which VM it is, is closed.",
 )
 @click.option(
+    "--unread-timeout",
+    type=Seconds(min=0.1, max=_DAY),
+    default=_DEFAULTS.unread_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="A VM that has read nothing of its unread output for so long is disconnected.",
+)
+@click.option(
     "--stop-timeout",
     type=Seconds(min=0, max=_DAY),
     default=_DEFAULTS.stop_seconds,
@@ -181,6 +189,7 @@ def run(
     max_suboption: int,
     max_unsent: int,
     identify_timeout: float,
+    unread_timeout: float,
     stop_timeout: float,
     log_level: str,
     log_format: str,
@@ -212,6 +221,7 @@ def run(
             max_connections_per_address=max_connections_per_address,
             max_unsent=max_unsent,
             identify_seconds=identify_timeout,
+            unread_seconds=unread_timeout,
             stop_seconds=stop_timeout,
         ),
         log_level="debug" if verbose else log_level,

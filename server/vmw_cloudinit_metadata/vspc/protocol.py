@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vmw_cloudinit_metadata.errors import ProtocolError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
-from vmw_cloudinit_metadata.vspc.tls import Certificate
+from vmw_cloudinit_metadata.vspc.tls import HANDSHAKE, Certificate
 
 if TYPE_CHECKING:
     from vmw_cloudinit_metadata.vspc.server import VSPCServer
@@ -27,10 +27,12 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self._server = server
         self._tls = certificate.new_stream() if certificate else None
         self._writable = True
+        self._silent = True  # the peer has not said anything yet
         self._open = False  # admitted, and the peer's stream has not ended
         self._closing = False  # close when all is sent
         self._timer: asyncio.TimerHandle | None = None
         self._uuid_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None  # runs while the peer takes no more
         self.address = ""
         self.transport: asyncio.Transport
         self.core: VSPCConnection
@@ -69,6 +71,11 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if self._closing:
             return
         data = bytes(self._server.receive_buffer[:nbytes])
+        silent, self._silent = self._silent, False
+        if silent and self._tls is None and data[0] == HANDSHAKE:
+            self.logger.warning("closed: speaks TLS, and this port does not: is its vSPC URI telnet://?")
+            self.transport.abort()
+            return
         if self._tls is not None:
             try:
                 data = self._tls.receive_data(data)
@@ -94,12 +101,14 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self._server.dismiss(self)
 
     def pause_writing(self) -> None:
-        """Stop: the peer does not take more at the moment."""
+        """Stop: the peer does not take more at the moment, and has its time to go on."""
         self._writable = False
+        self._expect_reader()
 
     def resume_writing(self) -> None:
         """Go on: the peer has taken what there was."""
         self._writable = True
+        self._cancel(self._unread_timer)
         self.flush()
 
     def _read_on(self) -> None:
@@ -133,9 +142,8 @@ class VSPCProtocol(asyncio.BufferedProtocol):
 
     def identified(self) -> None:
         """Take note that the connection carries a VM: it may stay for ever."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel(self._timer)
+        self._timer = None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what the transport knows, e.g. ``peername``."""
@@ -160,9 +168,8 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if not self._open:
             return
         self._open = False
-        for timer in (self._timer, self._uuid_timer):
-            if timer is not None:
-                timer.cancel()
+        for timer in (self._timer, self._uuid_timer, self._unread_timer):
+            self._cancel(timer)
         self.core.receive_eof()
         self._server.handle_events(self)
 
@@ -178,6 +185,25 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self.logger.info("closed: did not %s in %g s", what, self._server.options.identify_seconds)
         self.transport.abort()
 
+    def _expect_reader(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        seconds = self._server.options.unread_seconds
+        self._unread_timer = self._server.loop.call_later(seconds, self._check_reader, unread)
+
+    def _check_reader(self, unread: int) -> None:
+        # Nothing is added meanwhile: what is there can only become less. A VM in its vMotion stands still and
+        # reads nothing.
+        if self.transport.get_write_buffer_size() < unread or self._moves_away:
+            self._expect_reader()
+            return
+        seconds = self._server.options.unread_seconds
+        self.logger.warning("closed: has read none of its output for %g s", seconds)
+        self.transport.abort()
+
+    @property
+    def _moves_away(self) -> bool:
+        return self.core.port.held and self.core.port.carrier is self.core
+
     def _watch_deadline(self) -> None:
         if self.core.deadline is not None and self._uuid_timer is None:
             self._uuid_timer = self._server.loop.call_at(self.core.deadline, self._deadline_came)
@@ -188,3 +214,8 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self._watch_deadline()  # again: a timer of uvloop may come up to a millisecond early
         self._server.handle_events(self)
         self.flush()
+
+    @staticmethod
+    def _cancel(timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()

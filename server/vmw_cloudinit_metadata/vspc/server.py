@@ -60,6 +60,9 @@ class ServerOptions:
     # may be comes on top.
     max_unsent: int = 1024 * 1024
     identify_seconds: float = 30.0  # a connection that has not said by then which VM it is, is closed
+    # A VM that reads none of its output for so long is disconnected. Where a hypervisor paces by 9600 baud, a
+    # host's receive buffer opens about once a minute.
+    unread_seconds: float = 120.0
     stop_seconds: float = 5.0  # how long requests under way and unsent output may hold up the end
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from vmw_cloudinit_metadata.errors import ConfigurationError, ProtocolError
 _RECORD = 16 * 1024
 
 # The first byte of every client's first record: its type, handshake. No telnet dialogue begins so.
-_HANDSHAKE = 0x16
+HANDSHAKE = 0x16
 
 # What TLS itself may have to say while the peer does not read: a long chain of certificates fits.
 MAX_UNSENT = 64 * 1024
@@ -88,7 +88,7 @@ class TLSStream:
         Raises:
             ProtocolError: it is no TLS, or not as it must be; what the peer is told of it is to be sent.
         """
-        if not self._begun and data[0] != _HANDSHAKE:
+        if not self._begun and data[0] != HANDSHAKE:
             raise ProtocolError("does not speak TLS: is its vSPC URI telnets://?")
         self._begun = True
         self._incoming.write(data)

@@ -93,7 +93,7 @@ def test_every_limit_is_an_option_with_a_stated_default() -> None:
     text = command.server("run", "--help").stdout
     for option in (
         *("--max-connections", "--max-connections-per-address", "--max-line", "--max-suboption"),
-        *("--max-unsent", "--identify-timeout", "--stop-timeout", "--listen"),
+        *("--max-unsent", "--identify-timeout", "--unread-timeout", "--stop-timeout", "--listen"),
     ):
         described = text[text.index(f"  {option} ") :]
         described = re.split(r"\n  -", described)[0]
