@@ -118,7 +118,7 @@ def test_what_is_left_of_an_answer_does_not_reach_the_next_reader(line: Pty) -> 
     os.write(line.host, b"cm9vdA==\n")
     select.select([port], [], [], 10)
     port.close()
-    tty.setraw(line.guest)
+    tty.setraw(line.guest, termios.TCSANOW)  # the default would flush what is left itself
     assert select.select([line.guest], [], [], 0.05)[0] == []
 
 
