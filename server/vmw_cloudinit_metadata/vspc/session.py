@@ -5,6 +5,7 @@ A session belongs to the port, not to the socket: a vMotion gives it another car
 
 import asyncio
 import logging
+import math
 from collections import defaultdict, deque
 from typing import Any, Protocol
 
@@ -65,8 +66,9 @@ class Session:
         self._room: asyncio.Event | None = None
         self._driver = driver
         self._workers = workers
-        self._call: asyncio.Task[InstanceData | None] | None = None  # of the driver, for this VM
-        self._patient = True  # the packet being answered is of version 1, whose guests cannot be told to wait
+        self._call: asyncio.Task[InstanceData | None] | None = None  # of the driver: one at a time for a VM
+        self._call_expires = math.inf  # by the clock of the loop, once it has ended
+        self._patience: float | None = None  # how long the packet being answered may wait for it
         self._silence: asyncio.TimerHandle | None = None
         self._sent = 0
         self._boots, self._failures = Throttle(LOG_SECONDS), Throttle(LOG_SECONDS)
@@ -84,8 +86,9 @@ class Session:
 
     def receive(self, packet: Packet) -> None:
         """Put a packet in line, or in the place of one that asks the same: its guest waits for one answer."""
+        question = _question(packet)
         for place, other in enumerate(self._waiting):
-            if _question(other) == _question(packet):
+            if _question(other) == question:
                 self._waiting[place] = packet
                 return
         if len(self._waiting) >= MAX_WAITING_PACKETS:
@@ -141,8 +144,7 @@ class Session:
 
     def _forget(self) -> None:
         self.client.forget()
-        if self._call is not None and self._call.done():
-            self._call = None
+        self._drop_old_call()
 
     async def _take_snapshot(self) -> InstanceData | None:
         """Ask the driver in a worker thread, or wait for what it was asked before.
@@ -150,21 +152,36 @@ class Session:
         Raises:
             DriverBusyError: it has not answered in ``DRIVER_SECONDS``, and the guest can be told so.
         """
+        self._drop_old_call()
         if self._call is None:
             self._call = asyncio.create_task(self._workers.run(self._driver.get_instance, self.client))
-            self._call.add_done_callback(_take_note)
-        await asyncio.wait([self._call], timeout=None if self._patient else DRIVER_SECONDS)
+            self._call.add_done_callback(self._call_ended)
+            self._call_expires = math.inf
+        await asyncio.wait([self._call], timeout=self._patience)
         if not self._call.done():
             raise DriverBusyError(f"the driver has not answered in {DRIVER_SECONDS:g} s", RETRY_SECONDS)
         call, self._call = self._call, None
         return call.result()
+
+    def _call_ended(self, call: "asyncio.Task[Any]") -> None:
+        # What nobody comes for is not kept for ever. An exception of it asyncio would log, with its text.
+        self._call_expires = asyncio.get_running_loop().time() + RUN_SECONDS
+        if not call.cancelled():
+            call.exception()
+
+    def _drop_old_call(self) -> None:
+        """Drop what the driver said to a guest that has not come back for it."""
+        if asyncio.get_running_loop().time() >= self._call_expires:
+            self._call = None
 
     async def _answer(self, packet: Packet) -> None:
         clock = asyncio.get_running_loop().time
         began, sent = clock(), self._sent
         # Every boot asks for its metadata first; the rest of the dialogue is for those who look closely.
         boots = packet.code == "REQUEST_METADATA"
-        self._patient = not _is_version_2(packet)
+        # Guests of version 1 cannot be told to ask again: they wait as long as it takes.
+        in_version_2 = self.client.answers_in_version_2 and _is_version_2(packet)
+        self._patience = DRIVER_SECONDS if in_version_2 else None
         try:
             status = await self.client.receive(packet)
         except (Exception, SystemExit) as error:
@@ -196,12 +213,6 @@ def _question(packet: Packet) -> object:
     if options.read_answer(packet):
         return packet.code, packet.payload  # a report
     return packet
-
-
-def _take_note(call: "asyncio.Task[Any]") -> None:
-    """Take a call's exception, which asyncio would log with its text if nobody asked for it."""
-    if not call.cancelled():
-        call.exception()
 
 
 class SerialWriter:

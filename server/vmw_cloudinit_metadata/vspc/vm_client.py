@@ -32,8 +32,8 @@ MAX_UNKNOWN_CODES = 16
 # What ``receive`` returns for a request that came broken, beside the words of version 2.
 BROKEN = "broken"
 
-# Methods of 0.0.8 by which documents go out. A client that has its own knows nothing of pieces and etags: all
-# its answers are of version 1, and guests follow it there.
+# The methods by which documents go out in 0.0.8. A client that has its own knows nothing of pieces and etags:
+# all its answers are of version 1, and guests follow it there.
 _WRITERS = ("write", "write_metadata", "write_networkdata", "write_userdata", "write_vendordata", "documents")
 
 
@@ -71,6 +71,7 @@ class VMClient:
         vm_token: the secret in its service URI, "" where there is none.
         writer, driver: what it was made with.
         clock: monotonic seconds.
+        answers_in_version_2: False for a client that answers documents its own way.
 
     The shell puts its own in the place of these, which work without one:
 
@@ -94,7 +95,7 @@ class VMClient:
         self.take_report: Callable[[Report], Awaitable[None]] = self._drop_report
         self.clock: Callable[[], float] = time.monotonic
         self._runs = Runs(self)
-        self._answers_in_version_2 = all(
+        self.answers_in_version_2 = all(
             getattr(type(self), name) is getattr(VMClient, name) for name in _WRITERS
         )
         self._status = ""
@@ -142,7 +143,7 @@ class VMClient:
             self.logger.debug("%r not answered: %s", self.vm_name, error)
             self._status = BROKEN
             return
-        if request is not None and self._answers_in_version_2:
+        if request is not None and self.answers_in_version_2:
             await self._send(await self._answer(request), request.response_code, request.id)
         elif code in in_version_1:
             await in_version_1[code]()

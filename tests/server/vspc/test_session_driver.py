@@ -1,0 +1,368 @@
+"""A session and a driver that takes its time; and what a session makes of packets of version 2."""
+
+import asyncio
+import gc
+import logging
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.server.vspc.test_session import SECRET, UUID, Line
+from tests.support.peer import Instances, Run
+from tests.support.version2 import Answered, id_of, read_line, report, request
+from vmw_cloudinit_metadata.vspc import session as session_module
+from vmw_cloudinit_metadata.vspc.port import Port, VMIdentity
+from vmw_cloudinit_metadata.vspc.session import MAX_WAITING_PACKETS, Session
+from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
+from vmw_cloudinit_metadata.vspc.workers import Workers
+from vmw_cloudinit_wire import Packet
+
+REPORT = b'{"stage": "seed", "boot-id": "0a0a"}'
+
+
+class Moody(Instances):
+    """A driver that is held for a VM when a test says so, and then may raise."""
+
+    def instance(self, vm_client: VMClient) -> Any:
+        if error := self.options.get("raises"):
+            raise error
+        return super().instance(vm_client)
+
+    def hold(self, name: str = "web-01") -> Callable[[], None]:
+        """Hold the calls for this VM; return what lets them go on."""
+        gate = self.held[name] = threading.Event()
+
+        def release() -> None:
+            del self.held[name]
+            gate.set()
+
+        return release
+
+
+class Talk:
+    """A session under test, with a driver in one worker thread."""
+
+    def __init__(
+        self, driver: Moody | None = None, workers: Workers | None = None, name: str = "web-01"
+    ) -> None:
+        self.driver = driver or Moody({})
+        self.workers = workers or Workers(1)
+        self.line = Line()
+        self.line.port = Port(1000)
+        self.line.port.identity = VMIdentity(name, UUID, None, token="between-us")
+        self.session = Session(self.line.port, self.line, self.driver, self.workers, 1_000_000)
+
+    def receive(self, *packets: Packet) -> None:
+        for packet in packets:
+            self.session.receive(packet)
+
+    async def answers(self) -> list[Answered]:
+        """Wait until no packet is in line; return the answers since the last call."""
+        if self.session.task:
+            await asyncio.wait([self.session.task])
+        sent, self.line.sent = self.line.sent, b""
+        return [read_line(line) for line in sent.split(b"\r\n") if line]
+
+    async def ask(self, document: str, **more: Any) -> Answered:
+        self.receive(request(document, **more))
+        (answer,) = await self.answers()
+        return answer
+
+
+async def turns() -> None:
+    """Let the loop do what it can do now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a driver that does not answer at once be one that takes its time."""
+    monkeypatch.setattr(session_module, "DRIVER_SECONDS", 0.0)
+
+
+# A driver that takes its time
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_guest_of_version_2_is_told_to_ask_again_and_is_answered_by_the_same_call(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        for document in ("metadata", "metadata", "userdata"):
+            answer = await talk.ask(document)
+            assert (answer.status, answer.options["retry"]) == ("busy", "2")
+            assert answer.payload == b"the server is still looking for this VM's definition"
+        await talk.driver.until_held()
+        call = talk.session._call
+        assert call is not None
+        release()
+        await asyncio.wait([call])
+        assert (await talk.ask("metadata")).status == "ok"
+        assert talk.driver.asked == ["web-01"]
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_that_has_its_snapshot_goes_on_while_the_driver_hangs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        talk = Talk()
+        with monkeypatch.context() as patient:
+            patient.setattr(session_module, "DRIVER_SECONDS", 20.0)
+            assert (await talk.ask("metadata")).status == "ok"
+        stranger = Talk(talk.driver, talk.workers, "other")
+        release = talk.driver.hold("other")
+        assert (await stranger.ask("metadata")).status == "busy"
+        await talk.driver.until_held()
+        assert (await talk.ask("userdata")).status == "ok"
+        assert (await talk.ask("metadata", run="00000002")).status == "busy"
+        release()
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_guest_of_version_1_waits_as_long_as_it_takes(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        talk.receive(Packet("REQUEST_USERDATA"))
+        await talk.driver.until_held()
+        await turns()
+        assert talk.line.sent == b""
+        release()
+        assert talk.session.task
+        await asyncio.wait([talk.session.task])
+        assert talk.line.sent.startswith(b"!!RESPONSE_USERDATA#")
+
+    run(test())
+
+
+class Loud(VMClient):
+    async def write_metadata(self) -> None:
+        if await self.documents():
+            await self.write("RESPONSE_METADATA", "{}")
+
+
+class OfVersion1(Moody):
+    def new_client(self, vm_name: str, writer: Writer) -> VMClient:
+        return Loud(vm_name, writer, self)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_so_does_any_guest_of_a_client_that_speaks_version_1_only(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk(OfVersion1({}))
+        release = talk.driver.hold()
+        talk.receive(request("metadata"))
+        await talk.driver.until_held()
+        await turns()
+        release()
+        assert talk.session.task
+        await asyncio.wait([talk.session.task])
+        assert talk.line.sent == b"!!RESPONSE_METADATA#e30=\r\n"
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_call_that_no_thread_has_begun_is_not_made_for_a_vm_that_has_gone(run: Run) -> None:
+    async def test() -> None:
+        first = Talk()
+        release = first.driver.hold()
+        await first.ask("metadata")
+        await first.driver.until_held()
+        gone = Talk(first.driver, first.workers, "gone")
+        assert (await gone.ask("metadata")).status == "busy"
+        gone.session.close()
+        await turns()
+        last = Talk(first.driver, first.workers, "last")
+        release()
+        last.receive(Packet("REQUEST_METADATA"))
+        assert last.session.task
+        await asyncio.wait([last.session.task])
+        assert first.driver.asked == ["web-01", "last"]
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("seconds", "asked"), [(60.0, 1), (0.0, 2)])
+def test_what_a_driver_said_is_not_kept_for_ever_for_a_guest_that_does_not_come_back(
+    run: Run, monkeypatch: pytest.MonkeyPatch, seconds: float, asked: int
+) -> None:
+    async def test() -> None:
+        monkeypatch.setattr(session_module, "RUN_SECONDS", seconds)
+        talk = Talk()
+        release = talk.driver.hold()
+        await talk.ask("metadata")
+        await talk.driver.until_held()
+        call = talk.session._call
+        assert call is not None
+        release()
+        await asyncio.wait([call])
+        await turns()
+        talk.receive(Packet("REQUEST_METADATA"))
+        assert talk.session.task
+        await asyncio.wait([talk.session.task])
+        assert len(talk.driver.asked) == asked
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_exception_that_nobody_comes_for_is_not_logged_with_its_text(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        talk = Talk()
+        talk.driver.options["raises"] = ValueError(SECRET)
+        release = talk.driver.hold()
+        await talk.ask("metadata")
+        await talk.driver.until_held()
+        call = talk.session._call
+        assert call is not None
+        release()
+        await asyncio.wait([call])
+        del call
+        talk.session._call = None
+        gc.collect()
+        await turns()
+
+    caplog.set_level(logging.DEBUG)
+    run(test())
+    assert SECRET not in caplog.text
+    assert "never retrieved" not in caplog.text
+
+
+def test_what_a_driver_raises_is_answered_and_its_text_stays_unsaid(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        talk = Talk(Moody({"raises": SystemExit(SECRET)}))
+        answer = await talk.ask("metadata")
+        assert (answer.status, answer.options["retry"]) == ("busy", "5")
+        del talk.driver.options["raises"]
+        assert (await talk.ask("metadata")).status == "ok"
+
+    run(test())
+    assert SECRET not in caplog.text
+
+
+def test_a_vm_that_has_been_silent_for_a_minute_is_forgotten(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        talk = Talk()
+        await talk.ask("metadata")
+        assert await talk.ask("userdata")
+        assert talk.driver.asked == ["web-01"]
+        monkeypatch.setattr(session_module, "RUN_SECONDS", 0.0)
+        await talk.ask("userdata")
+        while talk.session.client._runs._version_2:
+            await asyncio.sleep(0)
+        await talk.ask("userdata")
+        assert talk.driver.asked == ["web-01"] * 2
+        talk.session.close()
+
+    run(test())
+
+
+# Packets in line
+
+
+def test_a_request_that_comes_again_takes_the_place_of_the_one_in_line(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        first, second, third = (request("metadata") for _ in range(3))
+        other, later = request("userdata"), request("metadata", run="00000002")
+        talk.receive(first)
+        await talk.driver.until_held()
+        talk.receive(second, other, later, third)
+        release()
+        answers = await talk.answers()
+        assert [answer.options["id"] for answer in answers] == [
+            id_of(packet) for packet in (first, third, other, later)
+        ]
+
+    run(test())
+
+
+def test_so_does_a_report(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        talk.receive(request("metadata"))
+        await talk.driver.until_held()
+        again, other = report(REPORT), report(REPORT.replace(b"seed", b"final"))
+        talk.receive(report(REPORT), other, again)
+        release()
+        _, *answers = await talk.answers()
+        assert [answer.options["id"] for answer in answers] == [id_of(again), id_of(other)]
+
+    run(test())
+
+
+def test_requests_of_made_up_runs_are_bounded_as_all_others(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        talk.receive(request("metadata"))
+        await talk.driver.until_held()
+        talk.receive(*(request("metadata", run=f"{number:08x}") for number in range(100)))
+        release()
+        assert len(await talk.answers()) == 1 + MAX_WAITING_PACKETS
+
+    run(test())
+
+
+# Who asks, and the log
+
+
+def test_the_client_knows_the_token_of_the_service_uri(run: Run) -> None:
+    async def test() -> None:
+        assert Talk().session.client.vm_token == "between-us"
+
+    run(test())
+
+
+def test_a_boot_is_logged_with_its_word_when_it_is_not_ok(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        talk = Talk()
+        talk.driver.options["raises"] = ValueError(SECRET)
+        await talk.ask("metadata")
+        await talk.ask("metadata")
+        del talk.driver.options["raises"]
+        etag = (await talk.ask("metadata")).options["etag"]
+        await talk.ask("userdata")
+        await talk.ask("metadata", run="00000002", have=etag)
+
+    caplog.set_level(logging.INFO)
+    run(test())
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert [re.sub(r"\d\.\d{3}", "N", line).partition(": ")[2] for line in lines] == [
+        "REQUEST_METADATA answered busy in N s, 153 bytes",
+        "REQUEST_METADATA answered in N s, 257 bytes",
+        "REQUEST_METADATA answered unchanged in N s, 150 bytes",
+    ]
+
+
+def test_a_broken_request_is_no_boot(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        talk = Talk()
+        for _ in range(3):
+            await talk.ask("metadata")
+            whole = request("metadata")
+            talk.receive(whole._replace(payload=whole.payload[:-1]))
+            assert await talk.answers() == []
+
+    caplog.set_level(logging.INFO)
+    run(test())
+    assert len(caplog.messages) == 1
