@@ -5,6 +5,7 @@ look version2.py's. Telnet, sockets, threads and queues are the shell's (vspc/se
 writer and ``take_snapshot``. Drivers may subclass it to answer packet codes of their own.
 """
 
+import contextlib
 import enum
 import logging
 import time
@@ -98,7 +99,8 @@ class VMClient:
         self.answers_in_version_2 = all(
             getattr(type(self), name) is getattr(VMClient, name) for name in _WRITERS
         )
-        self._status = ""
+        self._status = ""  # of the answer to the packet at hand
+        self._wrote = False  # whether a packet of version 1 went out for it
         self._unknown_codes: set[str] = set()
 
     async def receive(self, packet: Packet) -> str:
@@ -108,11 +110,13 @@ class VMClient:
         words. To answer codes of your own override ``process_packets``, which gets all packets but reports:
         those carry what a payload cannot say.
         """
-        self._status = ""
+        self._status, self._wrote = "", False
         report_id = version2.read_report_id(packet)
         if report_id is None:
             # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
             await self.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
+            if self.answers_in_version_2 and self._wrote and not self._status:
+                await self._follow_own_answer(packet)
         else:
             self.logger.debug("%r < %s", self.vm_name, packet.code)
             answer = await self._answer_report(packet.payload)
@@ -157,6 +161,7 @@ class VMClient:
         name = str(code.value) if isinstance(code, enum.Enum) else code
         payload = text.encode() if isinstance(text, str) else text
         self.logger.debug("%r > %s, %d bytes", self.vm_name, name, len(payload))
+        self._wrote = True
         self.writer.write(encode(Packet(name, payload)))
         await self.writer.drain()
 
@@ -203,6 +208,22 @@ class VMClient:
         if request.document not in version2.DOCUMENTS:
             return version2.refusal(Status.UNSUPPORTED, f"this server does not answer {request.code}")
         return await self._runs.answer(request)
+
+    async def _follow_own_answer(self, packet: Packet) -> None:
+        """Leave version 2, if a client's own ``process_packets`` has answered for a document.
+
+        That answer is of version 1, and a guest takes no two versions in one run: it is told to begin anew.
+        """
+        request = None
+        with contextlib.suppress(ProtocolError):  # broken: its guest takes no answer for one to it
+            request = version2.read_request(packet)
+        if request is not None and request.document in version2.DOCUMENTS:
+            self.answers_in_version_2 = False
+            self.logger.info(
+                "%r is answered in version 1: its client has its own %s", self.vm_name, packet.code
+            )
+            changed = version2.refusal(Status.CHANGED, "this server goes over to version 1")
+            await self._send(changed, request.response_code, request.id)
 
     async def _answer_report(self, payload: bytes) -> Answer:
         """Hand a report on, if it is one, and of a VM that is served."""

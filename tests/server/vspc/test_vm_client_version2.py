@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.server.vspc.test_vm_client import SECRET, Dialogue, web
-from tests.support.version2 import RUN, Answered, id_of, read_line, report, request
+from tests.support.version2 import RUN, Answered, id_of, read, read_line, report, request
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.snapshot import Document
 from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, VMClient
@@ -228,6 +228,41 @@ def test_a_client_that_writes_documents_its_own_way_is_one_of_version_1(client: 
     assert [packet.code for packet in guest.serial.packets()] == ["RESPONSE_USERDATA"]
     assert guest.sends(request("nonsense")) == ""
     assert guest.serial.sent == b""
+
+
+class Greeting(VMClient):
+    """Answers for a document in ``process_packets``, as clients of 0.0.8 may."""
+
+    async def process_packets(self, code: str, data: str) -> None:
+        if code == "REQUEST_USERDATA":
+            await self.write("RESPONSE_USERDATA", "#!/bin/sh\necho hello\n")
+        else:
+            await super().process_packets(code, data)
+
+
+def test_a_client_that_answers_for_a_document_itself_takes_its_guest_back_to_version_1(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    guest = Guest(web(), Greeting)
+    assert guest.asks("metadata").status == "ok"
+    with caplog.at_level(logging.INFO):
+        assert guest.sends(request("userdata")) == "changed"
+    own, changed = guest.serial.packets()
+    assert own == Packet("RESPONSE_USERDATA", b"#!/bin/sh\necho hello\n")
+    assert read(changed).status == "changed"
+    assert caplog.messages == ["'web-01' is answered in version 1: its client has its own REQUEST_USERDATA"]
+    for document in ("metadata", "userdata", "networkdata"):
+        assert guest.sends(request(document)) == ""
+        (packet,) = guest.serial.packets()
+        assert (packet.code, packet.options) == (f"RESPONSE_{document.upper()}", "")
+
+
+def test_a_broken_request_that_such_a_client_answers_takes_nobody_back() -> None:
+    guest = Guest(web(), Greeting)
+    guest.sends(Packet("REQUEST_USERDATA"))
+    whole = request("userdata")
+    guest.sends(whole._replace(payload=whole.payload[:-1]))
+    assert guest.asks("metadata").status == "ok"
 
 
 # Reports
