@@ -81,6 +81,7 @@ vmw_cloudinit_metadata/strict_yaml.py
 vmw_cloudinit_metadata/systemd.py
 vmw_cloudinit_metadata/vspc/__init__.py
 vmw_cloudinit_metadata/vspc/access.py
+vmw_cloudinit_metadata/vspc/admission.py
 vmw_cloudinit_metadata/vspc/connection.py
 vmw_cloudinit_metadata/vspc/events.py
 vmw_cloudinit_metadata/vspc/listening.py
@@ -89,6 +90,7 @@ vmw_cloudinit_metadata/vspc/protocol.py
 vmw_cloudinit_metadata/vspc/report.py
 vmw_cloudinit_metadata/vspc/run.py
 vmw_cloudinit_metadata/vspc/server.py
+vmw_cloudinit_metadata/vspc/service_uri.py
 vmw_cloudinit_metadata/vspc/session.py
 vmw_cloudinit_metadata/vspc/snapshot.py
 vmw_cloudinit_metadata/vspc/telnet.py

@@ -125,9 +125,9 @@ class Clock:
         return self.now
 
 
-def vmotion_table(clock: Callable[[], float], capacity: int = 10) -> VMotionTable:
+def vmotion_table(clock: Callable[[], float], max_orphans: int = 10) -> VMotionTable:
     numbers = itertools.count(1)
-    return VMotionTable(clock, capacity, new_secret=lambda size: secret(next(numbers)))
+    return VMotionTable(clock, max_orphans, new_secret=lambda size: secret(next(numbers)))
 
 
 class Host:
@@ -139,6 +139,8 @@ class Host:
         clock: Clock | None = None,
         uri: str = URI,
         limits: Limits | None = None,
+        peer: str = "192.0.2.7",
+        token: str = "",
     ) -> None:
         self.clock = clock or Clock()
         self.connection = VSPCConnection(
@@ -147,6 +149,8 @@ class Host:
             self.clock,
             limits or Limits(),
             logging.getLogger("vspc"),
+            peer,
+            lambda given: given == token or not token,
         )
 
     def says(self, *pieces: bytes) -> None:

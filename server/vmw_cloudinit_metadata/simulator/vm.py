@@ -271,7 +271,10 @@ class SimulatedVM:
             raise
         if phase is Phase.REFUSED:
             connection.abort()
-            raise RefusedError(f"{self.name}: {where} does not serve the service URI {self._uri!r}")
+            service = self._uri.partition("?")[0]  # what stands behind it may be a token
+            raise RefusedError(
+                f"{self.name}: {where} does not serve the service URI {service!r}, or not without its token"
+            )
         return connection
 
     async def _connect_before(self, deadline: float) -> Connection:

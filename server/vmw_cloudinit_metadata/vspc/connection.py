@@ -8,9 +8,9 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
 
 from vmw_cloudinit_metadata.errors import ProtocolError
+from vmw_cloudinit_metadata.vspc import service_uri
 from vmw_cloudinit_metadata.vspc import vmware_ext as ext
 from vmw_cloudinit_metadata.vspc.events import (
     Event,
@@ -18,6 +18,7 @@ from vmw_cloudinit_metadata.vspc.events import (
     PacketReceived,
     ProtocolViolated,
     ProxyRefused,
+    TokenRefused,
     VMIdentified,
     VMLeft,
     VMotionAborted,
@@ -73,6 +74,8 @@ class VSPCConnection:
         clock: Callable[[], float],
         limits: Limits,
         logger: "logging.Logger | logging.LoggerAdapter[Any]",
+        peer: str = "",
+        accept_token: Callable[[str], bool] = lambda token: True,
     ) -> None:
         self.port = Port(limits.max_line)
         self.port.carrier = self
@@ -81,6 +84,8 @@ class VSPCConnection:
         self._vmotions = vmotions
         self._clock = clock
         self._logger = logger
+        self._peer = peer
+        self._accept_token = accept_token
         self._decoder = Decoder(limits.max_suboption)
         self._negotiator = Negotiator(_OURS, _THEIRS)
         self._events: list[Event] = []
@@ -123,13 +128,16 @@ class VSPCConnection:
         """Take note that the peer's stream has ended."""
         self._close()
         if self._arriving is not None:
-            self._vmotions.lose_destination(self._arriving)
+            if not self._vmotions.lose_destination(self._arriving):
+                self._events.append(VMLeft(self._arriving.port))
             self._arriving = None
         if self.port.carrier is not self:
             return
         self.port.carrier = None
         # The source's FIN may come before COMPLETE: then the port waits for its destination.
-        if self.port.identity is not None and self._vmotions.under_way(self.port) is None:
+        vmotion = self._vmotions.under_way(self.port)
+        waits = vmotion is not None and self._vmotions.lose_source(vmotion)
+        if self.port.identity is not None and not waits:
             self._events.append(VMLeft(self.port))
 
     def _close(self) -> None:
@@ -284,16 +292,23 @@ class VSPCConnection:
         if self.awaits_vmotion:
             self._violation("asked for a service in the middle of its vMotion")
             return
-        service, _, query = message.uri.partition("?")
-        if message.uri != self._uri and service != self._uri:
-            self._send(ext.WontProxy())
-            self._close()
-            self._events.append(ProxyRefused(service))
+        parameters = service_uri.parameters(message.uri, self._uri)
+        if parameters is None:
+            self._refuse(ProxyRefused(service_uri.loggable(message.uri)))
+            return
+        token = parameters.get("token", "")
+        if not self._accept_token(token):
+            self._refuse(TokenRefused())
             return
         self._ask(SUPPORTED)
         self._send(ext.WillProxy())
         self._accepted = True
-        self._claim(ext.Command.DO_PROXY, port=dict(parse_qsl(query)).get("port", ""))
+        self._claim(ext.Command.DO_PROXY, port=parameters.get("port", ""), token=token)
+
+    def _refuse(self, event: ProxyRefused | TokenRefused) -> None:
+        self._send(ext.WontProxy())
+        self._close()
+        self._events.append(event)
 
     def _identify(self) -> None:
         """Serve the VM once it has a name, was accepted, and has said all it has to say."""
@@ -308,7 +323,7 @@ class VSPCConnection:
 
     def _vmotion_begin(self, message: ext.VMotionBegin) -> None:
         served = self.port.carrier is self and self.port.identity is not None
-        vmotion = self._vmotions.begin(self.port, message.sequence) if served else None
+        vmotion = self._vmotions.begin(self.port, self._peer, message.sequence) if served else None
         if vmotion is None:
             self._send(ext.VMotionNotNow(message.sequence))
             return

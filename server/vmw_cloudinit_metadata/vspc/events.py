@@ -30,7 +30,12 @@ class PacketReceived:
 class ProxyRefused:
     """The VM asked for a service that is not ours: close when all is sent."""
 
-    service: str  # the service URI without its query
+    service: str  # as much of the service URI as may be logged
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused:
+    """The VM asked for our service without a token that is accepted: close when all is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ Event = (
     VMIdentified
     | PacketReceived
     | ProxyRefused
+    | TokenRefused
     | VMotionBegan
     | VMotionCompleted
     | VMotionAborted

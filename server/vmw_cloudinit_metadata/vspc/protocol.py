@@ -53,7 +53,7 @@ class VSPCProtocol(asyncio.BufferedProtocol):
             return
         self.logger.debug("connected")
         self.transport.set_write_buffer_limits(high=SEND_BUFFER)
-        self.core = self._server.new_connection(self.logger)
+        self.core = self._server.new_connection(self.address, self.logger)
         self._open = True
         self._timer = self._server.loop.call_later(self._server.options.identify_seconds, self._time_is_up)
         self.flush()

@@ -7,15 +7,15 @@ import importlib
 import logging
 import resource
 import signal
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmw_cloudinit_metadata import systemd
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
-from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, address_text, describe
+from vmw_cloudinit_metadata.log import ConnectionLog, address_text, describe
 from vmw_cloudinit_metadata.vspc import events
+from vmw_cloudinit_metadata.vspc.admission import Admission, Network, Tokens, is_loopback
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
 from vmw_cloudinit_metadata.vspc.listening import BACKLOG, TLS_NAME, open_sockets
 from vmw_cloudinit_metadata.vspc.port import Port
@@ -53,6 +53,8 @@ class ServerOptions:
     certificate: Certificate | None = None  # for TLS
     # Sockets that systemd listens on, descriptor and name: if there are any, instead of the two above.
     inherited: tuple[tuple[int, str], ...] = ()
+    allow: tuple[Network, ...] = ()  # who may connect; none: everyone
+    tokens: Tokens = field(default_factory=Tokens)  # what a VM's service URI must carry; none: nothing
     limits: events.Limits = field(default_factory=events.Limits)
     max_connections: int | None = None  # None: what RLIMIT_NOFILE allows, less RESERVED_DESCRIPTORS
     max_connections_per_address: int | None = None  # None: no limit; one ESXi host brings hundreds of VMs
@@ -94,12 +96,14 @@ class VSPCServer:
         self.loop: asyncio.AbstractEventLoop
         self._running = False  # connections are taken
         self._told_to_stop = False
-        self._max_connections = self.options.max_connections or max(1, _descriptors() - RESERVED_DESCRIPTORS)
         self._listeners: list[asyncio.Server] = []
         self._protocols: set[VSPCProtocol] = set()
-        self._by_address: Counter[str] = Counter()
         self._sessions: dict[Port, Session] = {}
-        self._refusals = Throttle(10.0)
+        self._admission = Admission(
+            self.options.allow,
+            self.options.max_connections or max(1, _descriptors() - RESERVED_DESCRIPTORS),
+            self.options.max_connections_per_address,
+        )
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
         self._vmotions: VMotionTable
         self._vmotion_timer: asyncio.TimerHandle | None = (
@@ -134,7 +138,7 @@ class VSPCServer:
             ListenError: an address cannot be listened on; then none is.
         """
         self.loop = asyncio.get_running_loop()
-        self._vmotions = VMotionTable(self.loop.time, self._max_connections)
+        self._vmotions = VMotionTable(self.loop.time)
         sockets = open_sockets(self.options.listen, self.options.tls_listen, self.options.inherited)
         self._running = True
         addresses = []
@@ -144,6 +148,12 @@ class VSPCServer:
             factory = functools.partial(VSPCProtocol, self, self.options.certificate if tls else None)
             self._listeners.append(await self.loop.create_server(factory, sock=one, backlog=BACKLOG))
             _logger.info("listening %son %s", "for TLS " if tls else "", address_text(host, port))
+        open_to_all = not (self.options.allow or self.options.tokens)
+        if open_to_all and not all(is_loopback(host) for host, _ in addresses):
+            _logger.warning(
+                "anyone who can connect can claim to be any VM: give --allow CIDR, the network of your ESXi"
+                " hosts, or --token-file FILE"
+            )
         return addresses
 
     async def close(self) -> None:
@@ -210,7 +220,7 @@ class VSPCServer:
         while await self._told_to_reload.wait():
             self._told_to_reload.clear()
             systemd.notify_reloading()
-            self._reload_certificate()
+            self._reload_files()
             try:
                 await self._workers.run(self.driver.reload)
                 _logger.info("reloaded")
@@ -218,45 +228,44 @@ class VSPCServer:
                 _logger.error("the driver could not reload: %s", describe(error))
             systemd.notify("READY=1")
 
-    def _reload_certificate(self) -> None:
-        if self.options.certificate is None:
-            return
-        try:
-            self.options.certificate.reload()
-        except ConfigurationError as error:
-            _logger.error("the certificate stays as it was: %s", error)
+    def _reload_files(self) -> None:
+        for what, files in (
+            ("certificate stays", self.options.certificate),
+            ("tokens stay", self.options.tokens),
+        ):
+            try:
+                if files is not None:
+                    files.reload()
+            except ConfigurationError as error:
+                _logger.error("the %s as before: %s", what, error)
 
     # What connections ask of the server
 
-    def new_connection(self, logger: ConnectionLog) -> VSPCConnection:
-        """Make the core of a connection."""
-        return VSPCConnection(self.uri, self._vmotions, self.loop.time, self.options.limits, logger)
+    def new_connection(self, address: str, logger: ConnectionLog) -> VSPCConnection:
+        """Make the core of a connection with the host of this address."""
+        return VSPCConnection(
+            self.uri,
+            self._vmotions,
+            self.loop.time,
+            self.options.limits,
+            logger,
+            address,
+            self.options.tokens.accept,
+        )
 
     def admit(self, protocol: VSPCProtocol) -> bool:
-        """Count a connection in, or refuse it: a limit is reached, or the server is stopping."""
-        if not self._running:
+        """Count a connection in, or refuse it: not allowed, a limit is reached, or the server is stopping."""
+        if not (self._running and self._admission.admit(protocol.address)):
             return False
-        per_address = self.options.max_connections_per_address
-        if len(self._protocols) >= self._max_connections:
-            reason = f"{self._max_connections} connections are open, which is the limit"
-        elif per_address and self._by_address[protocol.address] >= per_address:
-            reason = f"{per_address} connections of {protocol.address} are open, which is the limit"
-        else:
-            self._protocols.add(protocol)
-            self._by_address[protocol.address] += 1
-            return True
-        if count := self._refusals.count():
-            _logger.warning("refused %d connection%s: %s", count, "s" if count > 1 else "", reason)
-        return False
+        self._protocols.add(protocol)
+        return True
 
     def dismiss(self, protocol: VSPCProtocol) -> None:
         """Count a connection out."""
         if protocol not in self._protocols:
             return
         self._protocols.remove(protocol)
-        self._by_address[protocol.address] -= 1
-        if not self._by_address[protocol.address]:
-            del self._by_address[protocol.address]
+        self._admission.dismiss(protocol.address)
         if not self._protocols:
             self._empty.set()
 
@@ -286,12 +295,21 @@ class VSPCServer:
                     if session := self._sessions.get(port):
                         session.log_vmotion("vMotion aborted")
                 case events.ProxyRefused(service):
-                    protocol.logger.warning("refused: asks for the service %a, this is %a", service, self.uri)
-                    protocol.close_when_sent()
+                    self._refuse(
+                        protocol, "service", "asks for the service %a, this is %a", service, self.uri
+                    )
+                case events.TokenRefused():
+                    self._refuse(protocol, "token", "its service URI carries no token that is accepted here")
                 case events.ProtocolViolated(reason, fatal):
                     protocol.logger.log(logging.WARNING if fatal else logging.DEBUG, "%s", reason)
                     if fatal:
                         protocol.transport.abort()
+
+    def _refuse(self, protocol: VSPCProtocol, kind: str, reason: str, *args: object) -> None:
+        if count := self._admission.count_refusal(kind):
+            more = f" (and {count - 1} connections before it)" if count > 1 else ""
+            protocol.logger.warning(f"refused: {reason}%s", *args, more)
+        protocol.close_when_sent()
 
     def _begin_session(self, protocol: VSPCProtocol, port: Port) -> None:
         if port.identity is None:

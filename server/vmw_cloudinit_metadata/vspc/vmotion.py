@@ -5,6 +5,7 @@ secrets are passed in.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 
 from vmw_cloudinit_metadata.vspc.port import Port
@@ -14,18 +15,24 @@ VMOTION_SECONDS = 120.0
 
 SECRET_BYTES = 8
 
+# vMotions begun on one host and connected at neither end: each holds a port until the time limit. ESXi moves
+# 8 VMs at once.
+MAX_ORPHANS = 64
+
 
 class VMotion:
     """One vMotion, from BEGIN to COMPLETE, ABORT or the time limit."""
 
-    __slots__ = ("deadline", "ended", "has_destination", "port", "sequence", "token")
+    __slots__ = ("deadline", "ended", "has_destination", "is_orphan", "peer", "port", "sequence", "token")
 
-    def __init__(self, port: Port, sequence: bytes, secret: bytes, deadline: float) -> None:
+    def __init__(self, port: Port, peer: str, sequence: bytes, secret: bytes, deadline: float) -> None:
         self.port = port
+        self.peer = peer  # the address of the host it began on
         self.sequence = sequence
         self.token = sequence + secret
         self.deadline = deadline
         self.has_destination = False
+        self.is_orphan = False  # neither source nor destination is connected
         self.ended = False
 
     @property
@@ -35,18 +42,22 @@ class VMotion:
 
 
 class VMotionTable:
-    """All vMotions of one server. A token is used once; free again if its destination leaves early."""
+    """All vMotions of one server. A token is used once; free again if its destination leaves early.
+
+    One that is connected at either end takes a connection, of which there is a limit. An orphan takes none:
+    of these each host may have ``max_orphans``, and what one host does makes no VM of another stay.
+    """
 
     def __init__(
         self,
         clock: Callable[[], float],
-        capacity: int,
+        max_orphans: int = MAX_ORPHANS,
         new_secret: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._clock = clock
-        # A source may leave before its destination comes: without a bound, ports would gather here.
-        self._capacity = capacity
+        self._max_orphans = max_orphans
         self._new_secret = new_secret
+        self._orphans: Counter[str] = Counter()  # by the hosts they began on
         self._by_token: dict[bytes, VMotion] = {}  # those that wait for their destination
         self._by_port: dict[Port, VMotion] = {}  # all, the oldest first
 
@@ -58,18 +69,18 @@ class VMotionTable:
         """Return when the oldest vMotion is over the time limit; None if there is none."""
         return next((vmotion.deadline for vmotion in self._by_port.values()), None)
 
-    def begin(self, port: Port, sequence: bytes) -> VMotion | None:
+    def begin(self, port: Port, peer: str, sequence: bytes) -> VMotion | None:
         """Begin a vMotion and hold the port's output, or return None: not now.
 
-        A new BEGIN replaces one that has no destination yet; one that has is not disturbed.
+        A new BEGIN replaces one that has no destination yet; one that has is not disturbed. ``peer`` is the
+        address of the host.
         """
         if (previous := self._by_port.get(port)) is not None:
             if previous.has_destination:
                 return None
             self._end(previous)
-        elif len(self._by_port) >= self._capacity:
-            return None
-        vmotion = VMotion(port, sequence, self._new_secret(SECRET_BYTES), self._clock() + VMOTION_SECONDS)
+        secret = self._new_secret(SECRET_BYTES)
+        vmotion = VMotion(port, peer, sequence, secret, self._clock() + VMOTION_SECONDS)
         self._by_token[vmotion.token] = vmotion
         self._by_port[port] = vmotion
         port.held = True
@@ -84,13 +95,23 @@ class VMotionTable:
         vmotion = self._by_token.pop(token, None)
         if vmotion is not None:
             vmotion.has_destination = True
+            self._set_orphan(vmotion, False)
         return vmotion
 
-    def lose_destination(self, vmotion: VMotion) -> None:
-        """Free the token for another try: the destination went away before COMPLETE."""
-        if not vmotion.ended:
-            vmotion.has_destination = False
-            self._by_token[vmotion.token] = vmotion
+    def lose_source(self, vmotion: VMotion) -> bool:
+        """Wait for the destination without the source; return False if that is one too many: it has ended."""
+        return vmotion.has_destination or self._abandon(vmotion)
+
+    def lose_destination(self, vmotion: VMotion) -> bool:
+        """Free the token for another try: the destination went away before COMPLETE.
+
+        Return False if the source has gone too, and the vMotion is an orphan too many: it has ended.
+        """
+        if vmotion.ended:
+            return True
+        vmotion.has_destination = False
+        self._by_token[vmotion.token] = vmotion
+        return vmotion.source_open or self._abandon(vmotion)
 
     def end(self, vmotion: VMotion) -> None:
         """End a vMotion by COMPLETE or ABORT: what was held may go out."""
@@ -112,7 +133,22 @@ class VMotionTable:
             self.end(vmotion)
         return expired
 
+    def _abandon(self, vmotion: VMotion) -> bool:
+        if self._orphans[vmotion.peer] >= self._max_orphans:
+            self.end(vmotion)
+            return False
+        self._set_orphan(vmotion, True)
+        return True
+
+    def _set_orphan(self, vmotion: VMotion, is_orphan: bool) -> None:
+        if vmotion.is_orphan != is_orphan:
+            vmotion.is_orphan = is_orphan
+            self._orphans[vmotion.peer] += 1 if is_orphan else -1
+            if not self._orphans[vmotion.peer]:
+                del self._orphans[vmotion.peer]
+
     def _end(self, vmotion: VMotion) -> None:
         vmotion.ended = True
+        self._set_orphan(vmotion, False)
         self._by_token.pop(vmotion.token, None)
         self._by_port.pop(vmotion.port, None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from vmw_cloudinit_metadata.errors import ProtocolError
+from vmw_cloudinit_metadata.vspc import service_uri
 
 
 class Command(enum.IntEnum):
@@ -193,8 +194,7 @@ class _Service(Message):
         return cls(text[0], text[1:])
 
     def loggable(self) -> str:
-        base, mark, _ = self.uri.partition("?")
-        return f"{self.direction} {base + ('?...' if mark else '')!a}"
+        return f"{self.direction} {service_uri.loggable(self.uri)!a}"
 
 
 def _text(command: Command, parameters: bytes) -> str:

@@ -150,7 +150,7 @@ def test_sighup_takes_a_new_certificate_and_not_a_broken_one(tmp_path: Path) -> 
         certificate.write_text("broken")
         process.send_signal(signal.SIGHUP)
         complaint = (
-            f"the certificate stays as it was: there is no certificate in {certificate}, or not as PEM"
+            f"the certificate stays as before: there is no certificate in {certificate}, or not as PEM"
         )
         assert any(complaint in line for line in process.stderr)
         assert shown_certificate(port) == second

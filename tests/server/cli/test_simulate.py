@@ -213,7 +213,8 @@ async def test_a_refusal_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None
         await caller.open(DO_PROXY)
         await caller.send(WONT_PROXY)
         out, error = await process.communicate()
-        sentence = f"web-01: 127.0.0.1:{server.port} does not serve the service URI 'my-metadata'"
+        service = "the service URI 'my-metadata', or not without its token"
+        sentence = f"web-01: 127.0.0.1:{server.port} does not serve {service}"
         assert (out, error.decode()) == (b"", f"1: {sentence}\n")
         assert process.returncode == 1
         assert not link.is_symlink()

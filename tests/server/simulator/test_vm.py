@@ -68,7 +68,10 @@ async def test_a_refusal_is_one_sentence() -> None:
         with pytest.raises(RefusedError) as refusal:
             await starting
         where = f"127.0.0.1:{server.port}"
-        assert str(refusal.value) == f"web-01: {where} does not serve the service URI 'my-metadata'"
+        assert (
+            str(refusal.value)
+            == f"web-01: {where} does not serve the service URI 'my-metadata', or not without its token"
+        )
 
 
 @in_loop

@@ -39,6 +39,7 @@ from vmw_cloudinit_metadata.vspc.connection import UUID_SECONDS
 from vmw_cloudinit_metadata.vspc.events import (
     Limits,
     ProxyRefused,
+    TokenRefused,
     VMLeft,
 )
 from vmw_cloudinit_metadata.vspc.port import VMIdentity
@@ -251,7 +252,7 @@ def test_another_uri_is_refused_and_nothing_more_is_taken(host: Host, uri: str) 
     host.hears()
     host.says(AGREES, KNOWN_SUBOPTIONS_1, do_proxy(uri), do_proxy(), VM_VC_UUID, vm_name("web-01"), REQUEST)
     assert host.hears().endswith(GET_VM_BIOS_UUID + WONT_PROXY)
-    assert host.events() == [ProxyRefused(uri.partition("?")[0])]
+    assert host.events() == [ProxyRefused("x?..." if "?" in uri else uri)]
     host.says(WILL_COM_PORT, do_proxy(), VM_BIOS_UUID, REQUEST)
     host.clock.now += UUID_SECONDS
     host.connection.check_deadline()
@@ -262,7 +263,38 @@ def test_another_uri_is_refused_and_nothing_more_is_taken(host: Host, uri: str) 
 
 def test_a_refusal_does_not_tell_the_token(host: Host) -> None:
     host.says(do_proxy("other?token=hunter2"))
-    assert host.events() == [ProxyRefused("other")]
+    assert host.events() == [ProxyRefused("other?...")]
+
+
+def test_a_token_behind_our_uri_belongs_to_the_vm_and_is_not_shown(host: Host) -> None:
+    uri = "my-metadata?port=2&token=correct+horse/=="
+    host.says(AGREES, KNOWN_SUBOPTIONS_1, do_proxy(uri), VM_VC_UUID, vm_name("web-01"), VM_BIOS_UUID)
+    identity = identified(host.events())
+    assert (identity.token, identity.port) == ("correct+horse/==", "2")
+    assert "correct" not in repr(identity)
+
+
+def test_a_vm_with_a_token_that_is_accepted_is_served() -> None:
+    host = Host(token="correct-horse")
+    host.says(AGREES, KNOWN_SUBOPTIONS_1, do_proxy("my-metadata?token=correct-horse"))
+    host.says(VM_VC_UUID, vm_name("web-01"), VM_BIOS_UUID)
+    assert host.hears().endswith(WILL_PROXY)
+    assert identified(host.events()).token == "correct-horse"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?", "?token=", "?token=wrong", "?TOKEN=correct-horse", "?port=correct-horse"]
+)
+def test_a_vm_without_the_token_gets_wont_proxy_and_is_not_served(query: str) -> None:
+    host = Host(token="correct-horse")
+    host.says(
+        AGREES, KNOWN_SUBOPTIONS_1, do_proxy(f"my-metadata{query}"), VM_VC_UUID, vm_name("web-01"), REQUEST
+    )
+    assert host.hears().endswith(GET_VM_BIOS_UUID + WONT_PROXY)
+    assert host.events() == [TokenRefused()]
+    host.says(do_proxy("my-metadata?token=correct-horse"), VM_BIOS_UUID, REQUEST)
+    assert host.hears() == b""
+    assert host.events() == []
 
 
 # Suboptions that are none

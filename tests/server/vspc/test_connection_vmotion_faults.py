@@ -230,15 +230,39 @@ def test_a_source_whose_vm_has_gone_does_not_move_it_again(here: Host, there: Ho
     assert is_served(there)
 
 
-def test_when_too_many_move_another_stays(clock: Clock) -> None:
-    vmotions = vmotion_table(clock, capacity=1)
-    here, other = Host(vmotions, clock).connects("web-01"), Host(vmotions, clock).connects("db-01")
+def test_a_host_that_leaves_too_many_vmotions_behind_harms_its_own_vms_alone(clock: Clock) -> None:
+    vmotions = vmotion_table(clock, max_orphans=1)
+
+    def leave_behind(name: str, number: int, peer: str) -> Host:
+        host = Host(vmotions, clock, peer=peer).connects(name)
+        begins(host, number)
+        host.leaves()
+        return host
+
+    assert leave_behind("web-01", 1, "192.0.2.7").events() == []
+    lost = leave_behind("web-02", 2, "192.0.2.7")
+    assert lost.events() == [VMLeft(lost.connection.port)]
+    assert not Host(vmotions, clock).arrives(2).connection.awaits_vmotion
+    assert leave_behind("db-01", 3, "192.0.2.8").events() == []
+    for number in (1, 3):
+        completes(Host(vmotions, clock).arrives(number))
+
+
+def test_a_vm_is_lost_with_the_destination_of_an_orphan_too_many(clock: Clock) -> None:
+    vmotions = vmotion_table(clock, max_orphans=0)
+    here, there = Host(vmotions, clock).connects("web-01"), Host(vmotions, clock)
     begins(here)
-    other.says(vmotion_begin())
-    assert other.hears() == vmotion_notnow()
-    assert is_served(other)
-    here.says(VMOTION_ABORT)
-    begins(other, number=2)
+    there.arrives()
+    here.leaves()
+    assert here.events() == []
+    there.leaves()
+    assert there.events() == [VMLeft(here.connection.port)]
+
+
+def test_a_vm_that_is_not_known_yet_is_nobodys_loss(clock: Clock) -> None:
+    there = Host(vmotion_table(clock, max_orphans=0), clock).arrives(1)
+    there.leaves()
+    assert [type(event) for event in there.events()] == []
 
 
 # The time limit

@@ -38,7 +38,7 @@ from vmw_cloudinit_metadata.vspc.events import (
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.telnet import Decoder
 
-CAPACITY = 2
+MAX_ORPHANS = 2
 LIMITS = Limits(max_line=200, max_suboption=200)
 
 HOSTS = st.integers(0, 3)
@@ -78,7 +78,7 @@ class Connections(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.vmotions = vmotion_table(self.clock, CAPACITY)
+        self.vmotions = vmotion_table(self.clock, MAX_ORPHANS)
         self.vmotions_begun = 0
         self.packets_said = 0
         self.packets_received: set[str] = set()
@@ -231,7 +231,10 @@ class Connections(RuleBasedStateMachine):
 
     @invariant()
     def nothing_grows_without_bound(self) -> None:
-        assert len(self.vmotions) <= CAPACITY
+        assert self.vmotions._orphans.total() <= MAX_ORPHANS
+        orphans = [each for each in self.vmotions._by_port.values() if each.is_orphan]
+        assert len(orphans) == self.vmotions._orphans.total()
+        assert len(self.vmotions) - len(orphans) <= len(self.hosts)
         assert len(self.vmotions._by_token) <= len(self.vmotions)
         for host in self.hosts:
             self.bounds_hold(host.connection)

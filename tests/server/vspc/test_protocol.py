@@ -186,7 +186,7 @@ def test_a_service_that_is_not_ours_is_refused_and_the_connection_closed(
     run(test())
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
-    assert warnings[0].endswith(r"refused: asks for the service 'other\nservice', this is 'my-metadata'")
+    assert warnings[0].endswith(r"refused: asks for the service 'other\nservice?...', this is 'my-metadata'")
     assert "hunter2" not in caplog.text
 
 
@@ -375,7 +375,7 @@ def test_an_ipv4_peer_has_its_own_address_on_a_socket_for_both(
         async with serving(Instances({}), inherited=((both.detach(), "for both"),)) as site:
             vm = await site.connect(("127.0.0.1", site.addresses[0][1]))
             await vm.take(b"\xff\xfd\xe8")
-            assert site.server._by_address == {"127.0.0.1": 1}
+            assert site.server._admission._by_address == {"127.0.0.1": 1}
 
     caplog.set_level(logging.DEBUG)
     run(test())

@@ -209,7 +209,7 @@ def test_by_default_the_limit_is_what_the_system_allows(
     monkeypatch: pytest.MonkeyPatch, soft: int, most: int
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
-    assert VSPCServer(peer.URI, Instances({}))._max_connections == most
+    assert VSPCServer(peer.URI, Instances({}))._admission.most == most
 
 
 # Fairness

@@ -4,6 +4,8 @@ from tests.support.vspc import SEQUENCE, Clock, secret, vmotion_table
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.vmotion import SECRET_BYTES, VMOTION_SECONDS, VMotion, VMotionTable
 
+HOST, OTHER = "192.0.2.7", "192.0.2.8"
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -12,7 +14,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def table(clock: Clock) -> VMotionTable:
-    return vmotion_table(clock, capacity=3)
+    return vmotion_table(clock, max_orphans=2)
 
 
 def port() -> Port:
@@ -22,8 +24,8 @@ def port() -> Port:
     return port
 
 
-def begun(table: VMotionTable, port: Port, sequence: bytes = SEQUENCE) -> VMotion:
-    vmotion = table.begin(port, sequence)
+def begun(table: VMotionTable, port: Port, sequence: bytes = SEQUENCE, peer: str = HOST) -> VMotion:
+    vmotion = table.begin(port, peer, sequence)
     assert vmotion is not None
     return vmotion
 
@@ -44,7 +46,7 @@ def test_the_token_is_the_sequence_and_a_secret(table: VMotionTable) -> None:
 
 
 def test_secrets_are_random_and_of_eight_bytes(clock: Clock) -> None:
-    table = VMotionTable(clock, capacity=2)
+    table = VMotionTable(clock)
     one, other = begun(table, port(), b"abcd"), begun(table, port(), b"abcd")
     assert len(one.token) == len(other.token) == 4 + SECRET_BYTES
     assert one.token != other.token
@@ -113,22 +115,85 @@ def test_a_second_beginning_does_not_disturb_one_with_a_destination(table: VMoti
     moving = port()
     first = begun(table, moving)
     table.peer(first.token)
-    assert table.begin(moving, SEQUENCE) is None
+    assert table.begin(moving, HOST, SEQUENCE) is None
     assert table.under_way(moving) is first
     assert not first.ended
 
 
-def test_a_full_table_takes_no_other_port_but_a_second_beginning(table: VMotionTable) -> None:
-    moving = [port(), port(), port()]
-    for each in moving:
-        begun(table, each)
-    stays = port()
-    assert table.begin(stays, SEQUENCE) is None
-    assert not stays.held
-    assert table.begin(moving[1], SEQUENCE) is not None
-    assert len(table) == 3
-    table.end(begun(table, moving[0]))
-    assert table.begin(stays, SEQUENCE) is not None
+def orphan(table: VMotionTable, peer: str = HOST) -> VMotion:
+    """Return a vMotion whose source has left."""
+    vmotion = begun(table, port(), peer=peer)
+    vmotion.port.carrier = None
+    assert table.lose_source(vmotion)
+    return vmotion
+
+
+def one_too_many(table: VMotionTable, peer: str = HOST) -> VMotion:
+    """Return a vMotion that does not outlive its source."""
+    vmotion = begun(table, port(), peer=peer)
+    vmotion.port.carrier = None
+    assert not table.lose_source(vmotion)
+    return vmotion
+
+
+def test_however_many_vms_move_at_once_no_other_has_to_stay(table: VMotionTable) -> None:
+    moving = [begun(table, port()) for _ in range(200)]
+    assert len(table) == len(moving)
+
+
+def test_a_host_has_so_many_orphans_and_another_host_as_many(table: VMotionTable) -> None:
+    kept = [orphan(table), orphan(table)]
+    lost = one_too_many(table)
+    assert lost.ended
+    assert not lost.port.held
+    assert table.peer(lost.token) is None
+    kept += [orphan(table, OTHER), orphan(table, OTHER)]
+    one_too_many(table, OTHER)
+    assert [vmotion.ended for vmotion in kept] == [False] * 4
+    assert len(table) == 4
+    assert not begun(table, port()).ended
+
+
+def test_an_orphan_that_gets_a_destination_makes_room_for_another(table: VMotionTable) -> None:
+    first, _ = orphan(table), orphan(table)
+    assert table.peer(first.token) is first
+    orphan(table)
+    one_too_many(table)
+
+
+def test_an_orphan_that_ends_makes_room_for_another(table: VMotionTable, clock: Clock) -> None:
+    first, _ = orphan(table), orphan(table)
+    table.end(first)
+    orphan(table)
+    one_too_many(table)
+    clock.now += VMOTION_SECONDS
+    assert len(table.expire()) == 2
+    orphan(table)
+    orphan(table)
+    assert table._orphans == {HOST: 2}
+
+
+def test_a_vmotion_with_a_destination_is_no_orphan_until_that_leaves(table: VMotionTable) -> None:
+    moving = [begun(table, port()) for _ in range(3)]
+    for vmotion in moving:
+        table.peer(vmotion.token)
+        vmotion.port.carrier = None
+        assert table.lose_source(vmotion)
+    first, second, third = moving
+    assert table.lose_destination(first)
+    assert table.lose_destination(second)
+    assert not table.lose_destination(third)
+    assert [vmotion.ended for vmotion in moving] == [False, False, True]
+    assert table.peer(third.token) is None
+    assert table.peer(first.token) is first
+
+
+def test_while_its_source_is_connected_a_vmotion_is_no_orphan(table: VMotionTable) -> None:
+    for _ in range(3):
+        vmotion = begun(table, port())
+        table.peer(vmotion.token)
+        assert table.lose_destination(vmotion)
+    assert table._orphans == {}
 
 
 def test_what_is_over_the_time_limit_ends_and_nothing_else(table: VMotionTable, clock: Clock) -> None:
