@@ -75,8 +75,9 @@ SERVER = {
     "simulator": {"errors", "vspc.vmware_ext"},
     "config": {"errors", "vspc.server"},
     "cli": {
-        *("config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
-        *("simulator", "state", "systemd", "vspc.events", "vspc.report", "vspc.server", "vspc.tls"),
+        *("checks", "config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
+        *("simulator", "state", "systemd", "vspc.admission", "vspc.events", "vspc.report", "vspc.server"),
+        "vspc.tls",
     },
 }
 

@@ -50,6 +50,7 @@ vmw_cloudinit_metadata/cli/reports.py
 vmw_cloudinit_metadata/cli/run.py
 vmw_cloudinit_metadata/cli/simulate.py
 vmw_cloudinit_metadata/cli/state.py
+vmw_cloudinit_metadata/cli/vsphere.py
 vmw_cloudinit_metadata/config.py
 vmw_cloudinit_metadata/definition.py
 vmw_cloudinit_metadata/definition.schema.json

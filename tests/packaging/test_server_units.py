@@ -19,7 +19,10 @@ SERVICE = PACKAGING / "vmw-cloudinit-metadata.service"
 SOCKET = PACKAGING / "vmw-cloudinit-metadata.socket"
 
 # Keys without a fixed default: the sample shows what they may look like.
-EXAMPLES = {"max-connections", "max-connections-per-address", "tls-cert", "tls-key"}
+EXAMPLES = {
+    *("allow", "token", "token-file", "tls-cert", "tls-key"),
+    *("max-connections", "max-connections-per-address"),
+}
 # The service cannot start without them, and they have no default.
 SET = {"uri", "driver", "driver-opts"}
 

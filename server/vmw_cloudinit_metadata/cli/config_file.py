@@ -27,18 +27,20 @@ def use_config_file(context: click.Context, parameter: click.Parameter, path: Pa
     return path
 
 
-def use_state_directory(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Take from the file of ``run`` what another command needs of it; the callback of an eager option.
+def use_config_file_of_run(
+    context: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Take from the server's file what this command has options for; the callback of an eager option.
+
+    What else stands in the file is the server's to check.
 
     Raises:
-        ConfigurationError: the file cannot be read, is not TOML, or its directory is no text.
+        ConfigurationError: the file cannot be read, is not TOML, or holds a value that is none.
     """
     if path is not None and not context.resilient_parsing:
-        settings = _read(path)
-        if "state-directory" in settings:
-            if not isinstance(settings["state-directory"], str):
-                raise ConfigurationError(f'{path}: state-directory: must be a string: "…"')
-            context.default_map = {"state_directory": settings["state-directory"]}
+        options = file_options(context.command)
+        settings = {key: value for key, value in _read(path).items() if key in options}
+        context.default_map = {**(context.default_map or {}), **_checked(context, path, settings)}
     return path
 
 
@@ -51,12 +53,20 @@ def file_options(command: click.Command) -> dict[str, click.Option]:
 
 def _defaults(context: click.Context, path: Path) -> dict[str, Any]:
     options = file_options(context.command)
-    defaults: dict[str, Any] = {}
-    for key, value in _read(path).items():
+    settings = _read(path)
+    for key in settings:
         if key not in options:
             raise ConfigurationError(
                 f"{path}: {key}: there is no such key; the keys are {', '.join(options)}"
             )
+    return _checked(context, path, settings)
+
+
+def _checked(context: click.Context, path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings, all of them options of the command, by the names of its parameters."""
+    options = file_options(context.command)
+    defaults: dict[str, Any] = {}
+    for key, value in settings.items():
         option = options[key]
         if fault := _wrong_type(option, value):
             raise ConfigurationError(f"{path}: {key}: {fault}")

@@ -7,9 +7,12 @@ import math
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from vmw_cloudinit_metadata.checks import token_fault
 from vmw_cloudinit_metadata.config import parse_address, parse_driver_options
 from vmw_cloudinit_metadata.errors import ConfigurationError
+from vmw_cloudinit_metadata.vspc.admission import Network, parse_network
 from vmw_cloudinit_metadata.vspc.server import DEFAULT_PORT, DEFAULT_TLS_PORT
 
 
@@ -32,6 +35,25 @@ def _addresses(values: tuple[str, ...], default_port: int) -> tuple[tuple[str, i
         return tuple(parse_address(value, default_port) for value in values)
     except ConfigurationError as error:
         raise click.BadParameter(f"{error}.") from None
+
+
+def check_networks(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[Network, ...]:
+    """Return networks of those who may connect."""
+    try:
+        return tuple(parse_network(value) for value in values)
+    except ConfigurationError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+def check_token(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a token that the environment or the configuration file gives, and no command line."""
+    if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+        raise click.BadParameter("every user of a machine can read its command lines; use --token-file.")
+    if value is not None and (fault := token_fault(value)):
+        raise click.BadParameter(f"it {fault}.")
+    return value
 
 
 def check_driver_options(

@@ -14,12 +14,15 @@ from vmw_cloudinit_metadata.cli.parameters import (
     Seconds,
     check_addresses,
     check_driver_options,
+    check_networks,
     check_text,
     check_tls_addresses,
+    check_token,
 )
 from vmw_cloudinit_metadata.config import Settings
 from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
+from vmw_cloudinit_metadata.vspc.admission import Network, Tokens
 from vmw_cloudinit_metadata.vspc.events import Limits
 from vmw_cloudinit_metadata.vspc.server import RESERVED_DESCRIPTORS, ServerOptions, VSPCServer
 from vmw_cloudinit_metadata.vspc.tls import Certificate
@@ -28,6 +31,7 @@ from vmw_cloudinit_metadata.vspc.tls import Certificate
 ENVIRONMENT_PREFIX = "VMW_CLOUDINIT_METADATA"
 
 _DEFAULTS = ServerOptions()
+DEFAULT_LISTEN = _DEFAULTS.listen
 
 # The longest time an option takes: whoever gives more has mistaken the unit.
 _DAY = 86400
@@ -101,6 +105,21 @@ def _complete_driver(
     metavar="FILE",
     help="The certificate's private key, PEM, not encrypted.  [default: it stands in --tls-cert]",
 )
+@click.option(
+    "--allow",
+    callback=check_networks,
+    multiple=True,
+    metavar="CIDR",
+    help="Who may connect: a network of your ESXi hosts as 192.0.2.0/24; repeatable.  [default: everyone]",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve only VMs whose service URI carries one of the tokens in FILE, a line each, as ?token=TOKEN. "
+    "SIGHUP reads it again.",
+)
+@click.option("--token", callback=check_token, hidden=True)  # for the environment and the file
 @click.option(
     "--max-connections",
     type=click.IntRange(min=1),
@@ -183,6 +202,9 @@ def run(
     tls_listen: tuple[tuple[str, int], ...],
     tls_cert: Path | None,
     tls_key: Path | None,
+    allow: tuple[Network, ...],
+    token_file: Path | None,
+    token: str | None,
     max_connections: int | None,
     max_connections_per_address: int | None,
     max_line: int,
@@ -200,8 +222,8 @@ def run(
     serial port concentrator (telnet://THIS-HOST:13370), and the VM's guest asks for its metadata over that
     port.
 
-    SIGHUP makes the driver read again what it has cached, and the server its certificate. The file driver
-    sees changed definitions by itself.
+    SIGHUP makes the driver read again what it has cached, and the server its certificate and its tokens. The
+    file driver sees changed definitions by itself.
 
     Each option may stand in the environment (--listen as VMW_CLOUDINIT_METADATA_LISTEN; several values with
     spaces between them) and in the configuration file (listen = ["192.0.2.1:13370"]). A flag wins over the
@@ -212,10 +234,12 @@ def run(
         driver=driver,
         driver_options=driver_opts,
         server=ServerOptions(
-            listen=listen or (() if tls_listen else _DEFAULTS.listen),
+            listen=listen or (() if tls_listen else DEFAULT_LISTEN),
             tls_listen=tls_listen,
             certificate=_certificate(tls_cert, tls_key),
             inherited=tuple(systemd.listen_fds()),
+            allow=allow,
+            tokens=server_tokens(token, token_file),
             limits=Limits(max_line=max_line, max_suboption=max_suboption),
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,
@@ -236,6 +260,17 @@ def _certificate(certificate: Path | None, key: Path | None) -> Certificate | No
     if certificate is None and key is not None:
         raise ConfigurationError("there is a private key without a certificate: give --tls-cert FILE")
     return Certificate(certificate, key) if certificate else None
+
+
+def server_tokens(token: str | None, file: Path | None) -> Tokens:
+    """Return the tokens a server accepts, of the setting ``token`` or of a file.
+
+    Raises:
+        ConfigurationError: both are given, or the file cannot be used.
+    """
+    if token is not None and file is not None:
+        raise ConfigurationError("there are both a token and a file of tokens: give one of them")
+    return Tokens([] if token is None else [token], file)
 
 
 def _raise_descriptor_limit() -> None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from vmw_cloudinit_metadata.cli.config_file import use_state_directory
+from vmw_cloudinit_metadata.cli.config_file import use_config_file_of_run
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 
 # Where systemd keeps the service's state: StateDirectory= of its unit.
@@ -25,7 +25,7 @@ def state_options(command: _F) -> _F:
         type=click.Path(path_type=Path),
         is_eager=True,
         expose_value=False,
-        callback=use_state_directory,
+        callback=use_config_file_of_run,
         metavar="FILE",
         help="Take state-directory from this TOML file, the server's.",
     )

@@ -93,6 +93,11 @@ class Tokens:
     def __repr__(self) -> str:
         return f"<Tokens {len(self._tokens)}>"
 
+    @property
+    def first(self) -> str:
+        """Return the token to give to VMs: the new one stands first while tokens are rotated."""
+        return self._tokens[0]
+
     def accept(self, given: str) -> bool:
         """Return whether a VM with this token is served; it takes as long whatever the token is."""
         fits = [same_secret(token, given) for token in self._tokens]

@@ -1,6 +1,7 @@
 """Where a setting may stand, and what wins; `run` as far as its parameters, without running it."""
 
 import json
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ SETTINGS = [
     ("max-connections", "1", "2", "3", [None, 1, 2, 3]),
     ("stop-timeout", "1", "2.5", "3", [5.0, 1.0, 2.5, 3.0]),
     ("listen", "a:1", "b:1 [::1]:2", '["c:1"]', [(), (("a", 1),), (("b", 1), ("::1", 2)), (("c", 1),)]),
+    (
+        *("allow", "192.0.2.1", "192.0.2.2 ::1", '["192.0.2.3"]'),
+        [(), *(tuple(map(ip_network, each.split())) for each in ("192.0.2.1", "192.0.2.2 ::1", "192.0.2.3"))],
+    ),
     ("driver-opts", '{"a": 1}', '{"a": 2}', "{ a = 3 }", [{}, {"a": 1}, {"a": 2}, {"a": 3}]),
 ]
 
@@ -125,6 +130,10 @@ def test_driver_options_are_a_table_however_it_is_written(file: Path) -> None:
         ("stop-timeout = nan", "stop-timeout: nan is not a number of seconds"),
         ('log-level = "loud"', "log-level: 'loud' is not one of 'debug', 'info', 'warning', 'error'"),
         ('listen = ["host:port"]', "listen: 'host:port' is not HOST:PORT"),
+        ('allow = "192.0.2.0/24"', "allow: must be a list of strings"),
+        ('allow = ["esx-01"]', "allow: 'esx-01' is not a network such as 192.0.2.0/24 or 2001:db8::/32"),
+        ("token = 12345678", "token: must be a string"),
+        ('token = "hunter2"', "token: it is not 8 to 128 characters long"),
         ("uri = u", "not TOML: Invalid value (at line 1, column 7)"),
         ("uri =", "not TOML: "),
         ('uri = "u"\nuri = "v"', "not TOML: "),
@@ -192,3 +201,34 @@ def test_faults_of_flags_and_variables_do_not_quote_the_drivers_options(
     with pytest.raises(click.BadParameter) as raised:
         parameters(*FLAGS)
     assert "hunter2" not in raised.value.format_message()
+
+
+TOKEN = "correct-horse"
+
+
+def test_a_token_may_stand_in_the_environment_and_in_the_file_and_not_on_the_command_line(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(f'token = "{TOKEN}-file"\n')
+    assert parameters(*FLAGS)["token"] is None
+    assert parameters(*FLAGS, "--config", str(file))["token"] == f"{TOKEN}-file"
+    monkeypatch.setenv("VMW_CLOUDINIT_METADATA_TOKEN", TOKEN)
+    assert parameters(*FLAGS, "--config", str(file))["token"] == TOKEN
+    with pytest.raises(click.BadParameter) as raised:
+        parameters(*FLAGS, "--token", TOKEN)
+    assert raised.value.format_message() == (
+        "Invalid value for '--token': every user of a machine can read its command lines; use --token-file."
+    )
+
+
+@pytest.mark.parametrize("token", ["hunter2", "hunter2&hunter2"])
+def test_a_fault_of_a_token_does_not_quote_it(
+    token: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(f'token = "{token}"\n')
+    with pytest.raises(ConfigurationError) as from_file:
+        parameters(*FLAGS, "--config", str(file))
+    monkeypatch.setenv("VMW_CLOUDINIT_METADATA_TOKEN", token)
+    with pytest.raises(click.BadParameter) as from_environment:
+        parameters(*FLAGS)
+    assert "hunter2" not in str(from_file.value) + from_environment.value.format_message()

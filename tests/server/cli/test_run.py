@@ -100,6 +100,76 @@ def test_every_limit_is_an_option_with_a_stated_default() -> None:
         assert "[default: " in " ".join(described.split()), option
 
 
+# Who may ask
+
+
+def test_sighup_takes_new_tokens_and_not_a_file_without(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("correct-horse\n")
+    with running(*run_arguments(tmp_path, "127.0.0.1:0"), "--token-file", str(tokens)) as process:
+        port = listening_port(process)
+        assert answer_to(port, "u?token=correct-horse") == peer.WILL_PROXY
+        assert answer_to(port, "u") == peer.WONT_PROXY
+        tokens.write_text("battery-staple\n")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert any("reloaded" in line for line in process.stderr)
+        assert answer_to(port, "u?token=correct-horse") == peer.WONT_PROXY
+        tokens.write_text("")
+        process.send_signal(signal.SIGHUP)
+        complaint = f"the tokens stay as before: {tokens}: holds no token"
+        assert any(complaint in line for line in process.stderr)
+        assert answer_to(port, "u?token=battery-staple") == peer.WILL_PROXY
+
+
+def answer_to(port: int, uri: str) -> bytes:
+    """Return what the server answers to DO-PROXY."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as host:
+        host.sendall(b"\xff\xfa\xe8\x46C" + uri.encode() + b"\xff\xf0")
+        received = b""
+        while not (answer := re.search(rb"\xff\xfa\xe8[\x47\x49]\xff\xf0", received)):
+            received += host.recv(4096)
+        return answer[0]
+
+
+def test_a_host_from_elsewhere_hears_nothing(tmp_path: Path) -> None:
+    with running(*run_arguments(tmp_path, "127.0.0.1:0"), "--allow", "192.0.2.0/24") as process:
+        address = "127.0.0.1", listening_port(process)
+        with socket.create_connection(address, timeout=10) as host, contextlib.suppress(ConnectionResetError):
+            assert host.recv(1) == b""
+        assert process.stderr is not None
+        assert "127.0.0.1 is in no network that --allow names" in process.stderr.readline()
+
+
+def test_a_server_that_anyone_can_use_says_so(tmp_path: Path) -> None:
+    with running(*run_arguments(tmp_path, ":0")) as process:
+        assert process.stderr is not None
+        warnings = []
+        for line in process.stderr:
+            if "WARNING" in line:
+                warnings.append(line)
+                break
+    assert "anyone who can connect can claim to be any VM: give --allow CIDR" in warnings[0]
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+def test_a_token_and_a_file_of_tokens_exclude_each_other(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, tokens = tmp_path / "config.toml", tmp_path / "tokens"
+    tokens.write_text("correct-horse")
+    config.write_text('token = "battery-staple"\n' if source == "file" else "")
+    if source == "environment":
+        monkeypatch.setenv("VMW_CLOUDINIT_METADATA_TOKEN", "battery-staple")
+    done = command.server(
+        *run_arguments(tmp_path, ":0"), "--config", str(config), "--token-file", str(tokens)
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "vmw-cloudinit-metadata: there are both a token and a file of tokens: give one of them\n",
+    )
+
+
 # TLS
 
 

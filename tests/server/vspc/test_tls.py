@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.tls import HOST, authority, client_context, write_certificate
 from vmw_cloudinit_metadata.errors import ConfigurationError, ProtocolError
-from vmw_cloudinit_metadata.vspc.tls import MAX_UNSENT, Certificate, TLSStream
+from vmw_cloudinit_metadata.vspc.tls import MAX_UNSENT, Certificate, TLSStream, thumbprint
 
 
 @pytest.fixture
@@ -310,3 +311,28 @@ def test_an_encrypted_key_is_refused_and_nobody_asked(tmp_path: Path) -> None:
 
 def test_no_key_shows_in_a_repr(certificate: Certificate) -> None:
     assert "KEY" not in repr(certificate) + repr(vars(certificate))
+
+
+def test_a_thumbprint_is_that_of_the_first_certificate_as_openssl_prints_it(tmp_path: Path) -> None:
+    # `openssl x509 -sha1 -noout -fingerprint` prints sha1 Fingerprint=AA:BB:…
+    path = write_certificate(tmp_path)
+    chain = path.read_text()
+    expected = x509.load_pem_x509_certificate(chain[chain.index("-----BEGIN CERT") :].encode())
+    assert thumbprint(path) == expected.fingerprint(hashes.SHA1()).hex(":").upper()
+    other = authority().cert_pem.bytes().decode()
+    path.write_text(f"comment\n{other}{chain}")
+    assert thumbprint(path) != expected.fingerprint(hashes.SHA1()).hex(":").upper()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "-----BEGIN PRIVATE KEY-----\n", "-----BEGIN CERTIFICATE-----\nMII", "größe CERTIFICATE-----"),
+        "-----BEGIN CERTIFICATE-----\nM\n-----END CERTIFICATE-----\n",
+    ],
+)
+def test_a_file_without_a_certificate_has_no_thumbprint(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, "tls.pem", text.encode())
+    with pytest.raises(ConfigurationError) as caught:
+        thumbprint(path)
+    assert str(caught.value) == f"there is no certificate in {path}, or not as PEM"
