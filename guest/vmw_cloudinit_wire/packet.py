@@ -79,6 +79,9 @@ def decode(line: bytes) -> Packet:
         payload = base64.b64decode(fields[0], validate=True)
     except (binascii.Error, ValueError):
         raise PacketError(f"the payload of {name} is not base64") from None
+    # Some last characters carry bits that mean nothing. Nobody sets them: one was altered on the way.
+    if base64.b64encode(payload) != fields[0]:
+        raise PacketError(f"the payload of {name} is not canonical base64")
     return Packet(name, payload, options)
 
 
@@ -94,15 +97,29 @@ class LineBuffer:
         self.dropped = 0
         self._rest = bytearray()
         self._skipping = False
+        # What size_from looked for last, up to where it has looked, and where it has found it.
+        self._sought = b""
+        self._searched = 0
+        self._found = -1
 
     def __len__(self) -> int:
         """Return how many bytes of an unfinished line are held."""
         return len(self._rest)
 
     def size_from(self, beginning: bytes) -> int:
-        """Return how long the unfinished line is from its last ``beginning`` on; 0 if it has none."""
-        start = self._rest.rfind(beginning)
-        return len(self._rest) - start if start >= 0 else 0
+        """Return how long the unfinished line is from its last ``beginning`` on; 0 if it has none.
+
+        Asked again after every read, it looks at what is new, and at no byte of a long line again and again.
+        """
+        if beginning != self._sought:
+            self._sought = beginning
+            self._forget()
+        # It may have begun before what is new.
+        found = self._rest.rfind(beginning, max(0, self._searched - len(beginning) + 1))
+        if found >= 0:
+            self._found = found
+        self._searched = len(self._rest)
+        return len(self._rest) - self._found if self._found >= 0 else 0
 
     def feed(self, data: bytes) -> List[bytes]:
         """Take the next bytes, of any number; return the lines they finish, without their ends.
@@ -118,7 +135,7 @@ class LineBuffer:
             self._append(data[start:end])
             start = end + 1
             line = bytes(self._rest.strip(b"\r"))
-            self._rest.clear()
+            self._clear()
             if line and not self._skipping:
                 lines.append(line)
             self._skipping = False
@@ -129,8 +146,16 @@ class LineBuffer:
         if self._skipping:
             return
         if len(self._rest) + len(piece) > self.limit:
-            self._rest.clear()
+            self._clear()
             self._skipping = True
             self.dropped += 1
             return
         self._rest += piece
+
+    def _clear(self) -> None:
+        self._rest.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._searched = 0
+        self._found = -1

@@ -90,5 +90,4 @@ def test_one_changed_byte_of_a_line_is_never_taken_for_another_answer(
         changed = decode(bytes(line))
     except PacketError:
         return
-    # Bits of base64 that carry nothing may differ: then it is the same packet.
-    assert options.read_answer(changed) is None or changed == packet
+    assert options.read_answer(changed) is None

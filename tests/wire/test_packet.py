@@ -1,5 +1,5 @@
 import contextlib
-from typing import List
+from typing import Any, List
 
 import pytest
 from hypothesis import given
@@ -58,6 +58,7 @@ def test_a_packet_begins_at_the_last_two_exclamation_marks(before: bytes) -> Non
         b"!!REQUEST_METADATA#ab\x00=",
         b"!!REQUEST_METADATA#aGk= ",
         b"!!REQUEST_METADATA#=aGk",
+        b"!!REQUEST_METADATA#aGl=",
         b"!!REQUEST_METADATA##sum=\xff",
         b"!!REQUEST_METADATA##a\x1b[0m",
     ],
@@ -126,6 +127,37 @@ def test_an_unfinished_line_can_be_asked_how_much_of_a_packet_it_holds() -> None
     assert buffer.size_from(b"!!RESPONSE_METADATA#") == 0
     buffer.feed(b"!!RESPONSE_USERDATA#")
     assert buffer.size_from(b"!!RESPONSE_USERDATA#") == 20
+
+
+class CountedBytes(bytearray):
+    """A buffer that counts the bytes that are searched."""
+
+    searched = 0
+
+    def rfind(self, *arguments: Any) -> int:
+        self.searched += len(self) - (arguments[1] if len(arguments) > 1 else 0)
+        return super().rfind(*arguments)
+
+
+def test_to_ask_again_after_each_read_looks_at_each_byte_about_once() -> None:
+    buffer = LineBuffer()
+    buffer._rest = counted = CountedBytes()
+    buffer.feed(b"!!RESPONSE_USERDATA#")
+    for reads in range(1, 5001):
+        buffer.feed(b"A" * 64)
+        assert buffer.size_from(b"!!RESPONSE_USERDATA#") == 20 + 64 * reads
+    # One byte less than what is sought, before what is new, is looked at again.
+    assert counted.searched <= 20 + 5000 * (64 + 19)
+
+
+@given(st.lists(st.sampled_from([b"!!A#", b"!", b"!A#", b"x", b"\n", b"!!A#!!A#", b"!!B#"])), st.booleans())
+def test_what_is_found_bit_by_bit_is_what_is_found_at_once(pieces: List[bytes], changing: bool) -> None:
+    buffer = LineBuffer(limit=30)
+    for number, piece in enumerate(pieces):
+        buffer.feed(piece)
+        sought = b"!!B#" if changing and number % 2 else b"!!A#"
+        start = buffer._rest.rfind(sought)
+        assert buffer.size_from(sought) == (len(buffer) - start if start >= 0 else 0)
 
 
 @given(st.lists(st.integers(0, len(STREAM))))
