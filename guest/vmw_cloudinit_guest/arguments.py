@@ -28,11 +28,11 @@ exit codes:
   4  what was answered cannot be used
   5  the seed cannot be written
   6  no serial port to ask on
-  7  reserved: the server does not know this VM        (with a later version
-  8  reserved: the server denies this VM its data       of the packets)
+  7  the server does not know this VM
+  8  the server denies this VM its data
   128 + N  ended by signal N
 
-A VM that the server does not know gets no answer: 3.
+A server of version 1 of the packets says nothing instead of 7 and 8: 3.
 
 With 5 cloud-init still sees the old instance, with 128 + N the old or the whole
 new one. With any other but 0, no seed of this machine has changed.

@@ -8,11 +8,18 @@ vSphere uuid.bios, which stays through a vMotion).
 import enum
 import json
 import re
-from typing import NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from vmw_cloudinit_guest import paths
 
 _PRODUCT_UUID = "/sys/class/dmi/id/product_uuid"
+
+
+class Written(NamedTuple):
+    """One document that has been written."""
+
+    etag: str  # as it was served
+    sha256: str  # of the file, which may be another text: keys filled in, or a secret that was blanked
 
 
 class State(NamedTuple):
@@ -22,6 +29,8 @@ class State(NamedTuple):
     instance_id: str
     port: str
     fetched: int  # seconds since the epoch, by a clock that may be wrong early at boot
+    # By file, where the server gave etags, which it does in version 2 of the packets.
+    documents: Dict[str, Written] = {}  # noqa: RUF012 - nobody changes it
 
 
 class Standing(enum.Enum):
@@ -79,7 +88,8 @@ def _swapped(digits: str) -> str:
 
 def to_bytes(state: State) -> bytes:
     """Return the state as the bytes of its file."""
-    return json.dumps(state._asdict(), indent=1).encode() + b"\n"
+    documents = {file: written._asdict() for file, written in sorted(state.documents.items())}
+    return json.dumps({**state._asdict(), "documents": documents}, indent=1).encode() + b"\n"
 
 
 def from_bytes(content: Optional[bytes]) -> Optional[State]:
@@ -88,9 +98,25 @@ def from_bytes(content: Optional[bytes]) -> Optional[State]:
         values = json.loads((content or b"").decode())
         uuid, *texts = (values[key] for key in ("product_uuid", "instance_id", "port"))
         fetched = values["fetched"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        documents = values.get("documents", {})
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-    known = uuid is None or (isinstance(uuid, str) and re.fullmatch("[0-9a-f]{32}", uuid))
+    known = uuid is None or _is_hexadecimal(uuid, 32)
     if not known or not all(isinstance(text, str) for text in texts) or not isinstance(fetched, int):
         return None
-    return State(uuid, texts[0], texts[1], fetched)
+    return State(uuid, texts[0], texts[1], fetched, _written(documents))
+
+
+def _written(documents: Any) -> Dict[str, Written]:
+    """Return what is known of the documents; one that is not understood is fetched again, and no more."""
+    written = {}
+    for file, values in documents.items() if isinstance(documents, dict) else ():
+        known = values if isinstance(values, dict) else {}
+        etag, sha256 = known.get("etag"), known.get("sha256")
+        if _is_hexadecimal(etag, 16) and _is_hexadecimal(sha256, 64):
+            written[file] = Written(str(etag), str(sha256))
+    return written
+
+
+def _is_hexadecimal(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(f"[0-9a-f]{{{digits}}}", value))

@@ -18,11 +18,13 @@ from vmw_cloudinit_guest.console import Level, say
 from vmw_cloudinit_guest.errors import (
     ActivationError,
     ConfigError,
+    DeniedError,
     GuestError,
     NoAnswerError,
     NoPortError,
     SeedError,
     SeedStaysError,
+    UnknownVMError,
     UnusableAnswerError,
 )
 
@@ -37,7 +39,7 @@ class ExitCode(enum.IntEnum):
     UNUSABLE_ANSWER = 4
     CANNOT_WRITE = 5
     NO_PORT = 6
-    # Reserved for a later version of the packets: with version 1 a server that has no answer is silent.
+    # With version 1 of the packets a server that has no answer is silent.
     UNKNOWN_VM = 7
     DENIED = 8
 
@@ -50,6 +52,8 @@ EXIT_CODES: Dict[Type[GuestError], ExitCode] = {
     SeedError: ExitCode.CANNOT_WRITE,
     ActivationError: ExitCode.CANNOT_WRITE,
     NoPortError: ExitCode.NO_PORT,
+    UnknownVMError: ExitCode.UNKNOWN_VM,
+    DeniedError: ExitCode.DENIED,
 }
 
 

@@ -1,12 +1,13 @@
 """What the server answered, checked and ready to be written: bytes in, bytes out.
 
-Of version 1 of the packets no more can be checked than what stands here: there is no checksum. Network data
-and user-data are passed on as they came, since the guest has no YAML parser to count on.
+Network data, user-data and vendor-data are passed on as they came. What of an answer's way over the line can
+be checked is in ``version1.py`` and ``version2.py``.
 """
 
+import hashlib
 import json
 import re
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 # cloud-init reads meta-data as YAML. These characters are fine inside a JSON string, but YAML either
 # refuses them (C1 controls, non-characters) or folds them into a space (its line breaks NEL, LS and PS).
@@ -23,6 +24,7 @@ class Documents(NamedTuple):
     meta_data: bytes
     network_config: Optional[bytes]
     user_data: bytes
+    vendor_data: Optional[bytes] = None
 
     @property
     def instance_id(self) -> str:
@@ -30,13 +32,52 @@ class Documents(NamedTuple):
         instance_id: str = json.loads(self.meta_data.decode())["instance-id"]
         return instance_id
 
+    def files(self) -> Dict[str, Optional[bytes]]:
+        """Return the contents by the names of their files, in the order of writing."""
+        return {
+            "user-data": self.user_data,
+            "vendor-data": self.vendor_data,
+            "network-config": self.network_config,
+            # Last: it is what makes a seed of them.
+            "meta-data": self.meta_data,
+        }
+
     def __repr__(self) -> str:
         """Show sizes: the documents are secrets."""
-        network = "no" if self.network_config is None else f"{len(self.network_config)} bytes of"
-        return (
-            f"<Documents {len(self.meta_data)} bytes of meta-data, {network} network-config, "
-            f"{len(self.user_data)} bytes of user-data>"
-        )
+        files = self.files().items()
+        sizes = [f"{len(content)} bytes of {name}" for name, content in files if content is not None]
+        return f"<Documents: {', '.join(sizes)}>"
+
+
+def from_files(contents: Dict[str, Optional[bytes]]) -> Documents:
+    """Return the documents of these files; user-data that is missing is empty: NoCloud requires it."""
+    return Documents(
+        contents["meta-data"] or b"",
+        contents["network-config"],
+        contents["user-data"] or b"",
+        contents["vendor-data"],
+    )
+
+
+class Held(NamedTuple):
+    """A document that the guest has: its etag, as it was served, and the bytes of its file."""
+
+    etag: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        """Show the size: the content is a secret."""
+        return f"<Held {len(self.content)} bytes>"
+
+
+def etag(content: bytes) -> str:
+    """Return the etag of a document as it is served: 16 hexadecimal digits of its SHA-256."""
+    return sha256(content)[:16]
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def meta_data(payload: bytes) -> bytes:
@@ -86,6 +127,25 @@ def network_config(payload: bytes) -> Optional[bytes]:
 def user_data(payload: bytes) -> bytes:
     """Return the user-data file for a USERDATA answer: the same bytes, which may be text, gzip or none."""
     return payload
+
+
+def vendor_data(payload: bytes) -> bytes:
+    """Return the vendor-data file for a VENDORDATA answer: the same bytes."""
+    return payload
+
+
+class Kind(NamedTuple):
+    """A document: its file, what packets call it, and the check that makes the file of an answer."""
+
+    file: str
+    code: str
+    check: Callable[[bytes], Optional[bytes]]
+
+
+META_DATA = Kind("meta-data", "METADATA", meta_data)
+NETWORK_CONFIG = Kind("network-config", "NETWORKDATA", network_config)
+USER_DATA = Kind("user-data", "USERDATA", user_data)
+VENDOR_DATA = Kind("vendor-data", "VENDORDATA", vendor_data)
 
 
 def _json_object(payload: bytes) -> Dict[str, Any]:

@@ -6,6 +6,8 @@
     ├── NoAnswerError         nobody answered in time, or no longer        exit 3
     │   └── SeedStaysError    so, and a seed of this machine stays         (fetch --boot: 0)
     ├── UnusableAnswerError   what was answered cannot become a seed       exit 4
+    ├── UnknownVMError        the server does not know this VM             exit 7
+    ├── DeniedError           the server denies this VM its data           exit 8
     ├── SeedError             the seed cannot be read or written           exit 5
     └── ActivationError       it cannot be enabled or disabled             exit 5
 
@@ -36,6 +38,14 @@ class SeedStaysError(NoAnswerError):
 
 class UnusableAnswerError(GuestError):
     """There was an answer, but it was broken, cut short or not what cloud-init needs."""
+
+
+class UnknownVMError(GuestError):
+    """The server says that it does not know this VM."""
+
+
+class DeniedError(GuestError):
+    """The server says that this VM may not have its data."""
 
 
 class SeedError(GuestError):

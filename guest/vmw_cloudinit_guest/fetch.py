@@ -8,13 +8,21 @@ What defeats the seed is told before, what has happened after.
 import contextlib
 import os
 import time
-from typing import Callable, Optional
+from typing import Callable, Dict, Iterator, Optional
 
 from vmw_cloudinit_guest import binding, client, defeats, paths, seed
-from vmw_cloudinit_guest.binding import Standing, State
+from vmw_cloudinit_guest.binding import Standing, State, Written
+from vmw_cloudinit_guest.client import Result
 from vmw_cloudinit_guest.config import Settings
-from vmw_cloudinit_guest.documents import Documents
-from vmw_cloudinit_guest.errors import NoAnswerError, NoPortError, SeedStaysError, UnusableAnswerError
+from vmw_cloudinit_guest.documents import Held, sha256
+from vmw_cloudinit_guest.errors import (
+    DeniedError,
+    NoAnswerError,
+    NoPortError,
+    SeedStaysError,
+    UnknownVMError,
+    UnusableAnswerError,
+)
 from vmw_cloudinit_guest.serialport import SerialPorts, find_ports
 
 Say = Callable[[str], None]
@@ -49,20 +57,17 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
             warn(sentence)
     if timeout is None:
         timeout = settings.later_boot_timeout if standing is Standing.OWN else settings.first_boot_timeout
-    try:
-        candidates = [settings.port] if settings.port else find_ports()
-        with contextlib.closing(SerialPorts(candidates)) as ports:
-            name, documents = client.fetch(ports, timeout, time.monotonic, trace)
-    except (NoPortError, NoAnswerError, UnusableAnswerError) as error:
-        stays = isinstance(error, NoAnswerError) and standing is Standing.OWN
-        raise (SeedStaysError if stays else type(error))(f"{error}; {_without_answer(directory)}") from None
-    changed = seed.write(directory, documents, _state(directory, documents, machine, name))
+    held = _held(directory) if standing is Standing.OWN else {}
+    with _seed_told(directory, standing), contextlib.closing(_ports(settings)) as ports:
+        result = client.fetch(ports, timeout, time.monotonic, trace, held)
+        changed = seed.write(directory, result.documents, _state(directory, result, machine))
     if changed:
         _restore_labels(directory, root)
+    instance_id = result.documents.instance_id
     seconds = time.monotonic() - began
     if changed:
-        return f"seed for {documents.instance_id} written from {name} in {seconds:.1f} s"
-    return f"seed for {documents.instance_id} unchanged: {name} gave the same in {seconds:.1f} s"
+        return f"seed for {instance_id} written from {result.port} in {seconds:.1f} s"
+    return f"seed for {instance_id} unchanged: {result.port} gave the same in {seconds:.1f} s"
 
 
 def _settle(directory: str, machine: Optional[str], warn: Say) -> Standing:
@@ -82,12 +87,43 @@ def _settle(directory: str, machine: Optional[str], warn: Say) -> Standing:
     return standing
 
 
-def _state(directory: str, documents: Documents, machine: Optional[str], port: str) -> bytes:
+def _ports(settings: Settings) -> SerialPorts:
+    return SerialPorts([settings.port] if settings.port else find_ports())
+
+
+@contextlib.contextmanager
+def _seed_told(directory: str, standing: Standing) -> Iterator[None]:
+    """Add to the reason why nothing has come what becomes of the seed."""
+    try:
+        yield
+    except (NoPortError, NoAnswerError, UnusableAnswerError, UnknownVMError, DeniedError) as error:
+        stays = isinstance(error, NoAnswerError) and standing is Standing.OWN
+        raise (SeedStaysError if stays else type(error))(f"{error}; {_without_answer(directory)}") from None
+
+
+def _held(directory: str) -> Dict[str, Held]:
+    """Return the documents of this machine's seed that need not come again.
+
+    A file that has been changed since it was written is asked for again, and so put right.
+    """
+    state = binding.from_bytes(seed.state(directory))
+    written = state.documents if state else {}
+    return {
+        file: Held(written[file].etag, content)
+        for file, content in seed.contents(directory).items()
+        if file in written and written[file].sha256 == sha256(content)
+    }
+
+
+def _state(directory: str, result: Result, machine: Optional[str]) -> bytes:
     """Return the state to write: the old one if nothing is new, so that such a reboot touches no file."""
-    new = State(machine, documents.instance_id, port, int(time.time()))
+    files = result.documents.files()
+    written = {file: Written(etag, sha256(files[file] or b"")) for file, etag in result.etags.items()}
+    new = State(machine, result.documents.instance_id, result.port, int(time.time()), written)
     content = seed.state(directory)
     old = binding.from_bytes(content)
-    if content and old and old._replace(fetched=new.fetched) == new and seed.holds(directory, documents):
+    same = old is not None and old._replace(fetched=new.fetched) == new
+    if content and same and seed.holds(directory, result.documents):
         return content
     return binding.to_bytes(new)
 

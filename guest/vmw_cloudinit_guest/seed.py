@@ -20,6 +20,8 @@ from typing import Dict, Iterator, List, Optional
 from vmw_cloudinit_guest.documents import Documents
 from vmw_cloudinit_guest.errors import SeedError
 
+# What NoCloud reads, in the order of deletion.
+FILES = ("meta-data", "user-data", "vendor-data", "network-config")
 # User-data is a secret.
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -43,7 +45,7 @@ def write(directory: str, documents: Documents, state: bytes) -> bool:
     Raises:
         SeedError: something cannot be written; cloud-init still sees the old instance.
     """
-    contents = _contents(documents)
+    contents = documents.files()
     with _errors_told("write", directory):
         _make_directory(directory)
         with _locked(directory) as descriptor:
@@ -58,7 +60,7 @@ def holds(directory: str, documents: Documents) -> bool:
         SeedError: it cannot be read.
     """
     with _errors_told("read", directory):
-        return not _differing(directory, _contents(documents))
+        return not _differing(directory, documents.files())
 
 
 def delete(directory: str) -> bool:
@@ -74,7 +76,7 @@ def delete(directory: str) -> bool:
     with _errors_told("delete", directory):
         if os.path.isdir(directory):
             with _locked(directory) as descriptor:
-                for name in ("meta-data", "user-data", "vendor-data", "network-config"):
+                for name in FILES:
                     deleted |= _remove(os.path.join(directory, name))
                     if deleted and name == "meta-data":
                         os.fsync(descriptor)
@@ -87,6 +89,17 @@ def delete(directory: str) -> bool:
             with _opened(parent) as descriptor:
                 os.fsync(descriptor)
     return deleted
+
+
+def contents(directory: str) -> Dict[str, bytes]:
+    """Return the files that there are, by their names.
+
+    Raises:
+        SeedError: one cannot be read.
+    """
+    with _errors_told("read", directory):
+        found = {name: _read(os.path.join(directory, name)) for name in FILES}
+    return {name: content for name, content in found.items() if content is not None}
 
 
 def instance_id(directory: str) -> Optional[str]:
@@ -133,18 +146,6 @@ def _write_state(directory: str, content: bytes) -> None:
         _remove(_beside(parent, name))
     with _opened(parent) as descriptor:
         os.fsync(descriptor)
-
-
-def _contents(documents: Documents) -> Dict[str, Optional[bytes]]:
-    """Return the files in the order of writing, None for one that is to be absent."""
-    return {
-        "user-data": documents.user_data,
-        # Version 1 of the packets carries none: one that lies there belongs to another instance.
-        "vendor-data": None,
-        "network-config": documents.network_config,
-        # Last: it is what makes a seed of them.
-        "meta-data": documents.meta_data,
-    }
 
 
 def _differing(directory: str, contents: Dict[str, Optional[bytes]]) -> List[str]:

@@ -1,7 +1,6 @@
 """A serial line of the kernel's own making with the guest at its end, for the tests that need a real tty."""
 
 import os
-import re
 import select
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, List
 
 import vmw_cloudinit_guest
-from tests.guest.conversation import PAYLOADS
+from tests.guest.conversation import ASKED, asked_for
 
 GUEST = Path(vmw_cloudinit_guest.__file__).parent.parent
 PATIENCE = 20
@@ -64,9 +63,7 @@ class Guest:
             assert ready, f"no request; heard {self.heard!r}"
             self.heard += os.read(self.line.host, 4096)
         request, _, self.heard = self.heard.partition(b"\n")
-        found = re.fullmatch(rb"!!REQUEST_([A-Z]+)#", request)
-        assert found, request
-        return found.group(1).decode()
+        return asked_for(request)[0]
 
     def say(self, data: bytes) -> None:
         """Send at the pace at which the guest reads: a pty holds 4 KiB."""
@@ -76,8 +73,8 @@ class Guest:
             data = data[os.write(self.line.host, data[:2048]) :]
 
     def serve(self, answer: Callable[[str], bytes]) -> None:
-        """Answer a whole fetch."""
-        for _ in PAYLOADS:
+        """Answer a whole fetch, in version 1."""
+        for _ in ASKED:
             self.say(answer(self.next_request()))
 
     def end(self) -> "subprocess.CompletedProcess[str]":

@@ -1,12 +1,13 @@
+import json
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.guest.machine import OTHER_UUID, UUID, Machine
-from vmw_cloudinit_guest.binding import Standing, State, from_bytes, judge, product_uuid, to_bytes
+from vmw_cloudinit_guest.binding import Standing, State, Written, from_bytes, judge, product_uuid, to_bytes
 
 OURS = UUID.replace("-", "")
 ANOTHERS = OTHER_UUID.replace("-", "")
@@ -85,6 +86,43 @@ def test_a_seed_without_a_state_is_bound_to_no_machine(machine: Optional[str]) -
 @pytest.mark.parametrize("uuid", [OURS, None])
 def test_a_state_survives_its_file(uuid: Optional[str]) -> None:
     assert from_bytes(to_bytes(state(uuid))) == state(uuid)
+
+
+WRITTEN = Written("0123456789abcdef", "0123456789abcdef" * 4)
+
+
+def test_what_was_written_is_in_it() -> None:
+    whole = state(OURS)._replace(documents={"user-data": WRITTEN, "meta-data": WRITTEN})
+    assert from_bytes(to_bytes(whole)) == whole
+
+
+def test_a_state_of_an_older_guest_says_nothing_of_documents_and_counts() -> None:
+    values = json.loads(to_bytes(state(OURS)).decode())
+    del values["documents"]
+    assert from_bytes(json.dumps(values).encode()) == state(OURS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "etag",
+        {},
+        {"etag": WRITTEN.etag},
+        {"etag": WRITTEN.etag[1:], "sha256": WRITTEN.sha256},
+        {"etag": WRITTEN.etag, "sha256": WRITTEN.sha256.upper()},
+        {"etag": 1, "sha256": None},
+    ],
+)
+def test_a_document_that_is_not_understood_costs_the_others_nothing(value: Any) -> None:
+    values = json.loads(to_bytes(state(OURS)._replace(documents={"user-data": WRITTEN})).decode())
+    values["documents"]["meta-data"] = value
+    known = from_bytes(json.dumps(values).encode())
+    assert known
+    assert known.documents == {"user-data": WRITTEN}
+    values["documents"] = value
+    assert from_bytes(json.dumps(values).encode()) == state(OURS)
 
 
 @pytest.mark.parametrize(

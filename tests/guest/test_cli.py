@@ -11,7 +11,7 @@ from typing import Any, Iterator, List
 
 import pytest
 
-from tests.guest.conversation import NETWORKDATA, PAYLOADS, USERDATA, response
+from tests.guest.conversation import NETWORKDATA, PAYLOADS, USERDATA, asked_for, response
 from tests.guest.line import GUEST, PATIENCE, Guest, Pty
 from tests.guest.machine import UUID, Machine
 from vmw_cloudinit_guest import __version__, binding, cli, errors, fetch, paths, seed
@@ -100,7 +100,7 @@ def test_two_guests_at_once_for_one_port_end_well_one_after_the_other(line: Pty,
         assert first.next_request() == "METADATA"
         with contextlib.closing(Guest(line, "--port", line.path, "--seed-dir", second_seed)) as second:
             first.say(good_answer("METADATA"))
-            for name in ("NETWORKDATA", "USERDATA"):
+            for name in ("NETWORKDATA", "USERDATA", "METADATA"):
                 assert first.next_request() == name
                 first.say(good_answer(name))
             assert first.end().returncode == 0
@@ -114,7 +114,7 @@ def test_the_dialogue_is_shown_on_request_and_never_its_contents(line: Pty, seed
     with contextlib.closing(Guest(line, "-v", "--port", line.path, "--seed-dir", str(seed_dir))) as guest:
         guest.serve(lambda name: response(name, b"hunter2") if name == "USERDATA" else good_answer(name))
         ended = guest.end()
-    assert re.search(r"^pts/\d+ > REQUEST_METADATA$", ended.stderr, re.MULTILINE)
+    assert re.search(r"^pts/\d+ > REQUEST_METADATA from 0, at most 4096 bytes$", ended.stderr, re.MULTILINE)
     assert re.search(r"^pts/\d+ < RESPONSE_USERDATA 7 bytes$", ended.stderr, re.MULTILINE)
     assert "hunter2" not in ended.stdout + ended.stderr
     assert secret not in ended.stdout + ended.stderr
@@ -137,7 +137,7 @@ def test_without_a_port_every_candidate_is_asked_and_a_useless_one_left_out(
 ) -> None:
     monkeypatch.setattr(fetch, "find_ports", lambda: ["/dev/null", line.path])
     assert cli.main(["fetch", "--seed-dir", str(seed_dir), "--timeout", "0.05"]) == 3
-    assert line.received() == b"!!REQUEST_METADATA#\n"
+    assert asked_for(line.received())[0] == "METADATA"
     assert "nobody answers on pts/" in capsys.readouterr().err
 
 
@@ -332,7 +332,7 @@ def test_flags_win_over_the_configuration(line: Pty, seed_dir: Path, tmp_path: P
     conf.write_text(f"port = ttyS4711\nfirst-boot-timeout = 60\nseed-directory = {tmp_path}/other\n")
     flags = ["--port", line.path, "--seed-dir", str(seed_dir), "--timeout", "0.05"]
     assert cli.main(["fetch", "--config", str(conf), *flags]) == 3
-    assert line.received() == b"!!REQUEST_METADATA#\n"
+    assert asked_for(line.received())[0] == "METADATA"
     assert "no answer within 0.05 s" in capsys.readouterr().err
 
 

@@ -1,15 +1,34 @@
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Type
 
 import pytest
 
-from tests.guest.conversation import METADATA, PAYLOADS, USERDATA, Clock, Log, response
-from vmw_cloudinit_guest.client import PROGRESS_SECONDS, Ports, fetch
-from vmw_cloudinit_guest.documents import Documents
-from vmw_cloudinit_guest.errors import NoAnswerError, NoPortError, UnusableAnswerError
+from tests.guest.conversation import (
+    ASKED,
+    METADATA,
+    PAYLOADS,
+    USERDATA,
+    Clock,
+    Log,
+    Version2Server,
+    asked_for,
+    counted_ids,
+    etag,
+    response,
+)
+from vmw_cloudinit_guest.client import PROGRESS_SECONDS, Ports, Result, fetch
+from vmw_cloudinit_guest.documents import Held
+from vmw_cloudinit_guest.errors import (
+    DeniedError,
+    GuestError,
+    NoAnswerError,
+    NoPortError,
+    UnknownVMError,
+    UnusableAnswerError,
+)
 
 
 class Server:
-    """What is behind one port: answers each request after a delay, unless told otherwise."""
+    """What is behind one port: answers each request after a delay, in version 1 unless told otherwise."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
@@ -18,6 +37,20 @@ class Server:
 
     def answer(self, name: str) -> bytes:
         return response(name, self.payloads[name]) if name in self.payloads else b""
+
+    def answer_line(self, line: bytes) -> bytes:
+        return self.answer(asked_for(line)[0])
+
+
+class NewServer(Server):
+    """Answers in version 2."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__(delay)
+        self.half = Version2Server()
+
+    def answer_line(self, line: bytes) -> bytes:
+        return self.half.answer(line)
 
 
 class SilentServer(Server):
@@ -40,10 +73,9 @@ class FakePorts(Ports):
         return [name for name in self.servers if name not in self.closed()]
 
     def write(self, name: str, data: bytes) -> None:
-        document = data.decode().strip("!#\n").replace("REQUEST_", "")
         server = self.servers[name]
-        server.asked.append((self.clock.now, document))
-        answer = server.answer(document)
+        server.asked.append((self.clock.now, asked_for(data)[0]))
+        answer = server.answer_line(data)
         if answer:
             self.coming.append((self.clock.now + server.delay, name, answer))
 
@@ -77,8 +109,14 @@ class World:
         self.ports = FakePorts(self.clock, servers)
         self.log = Log()
 
-    def fetch(self, timeout: float = 120.0) -> Tuple[str, Documents]:
-        return fetch(self.ports, timeout, self.clock, self.log)
+    def fetch(self, timeout: float = 120.0, held: Optional[Dict[str, Held]] = None) -> Result:
+        return fetch(self.ports, timeout, self.clock, self.log, held, counted_ids())
+
+    def fails(self, error: Type[GuestError], timeout: float = 120.0) -> str:
+        with pytest.raises(GuestError) as caught:
+            self.fetch(timeout)
+        assert type(caught.value) is error
+        return str(caught.value)
 
     @property
     def elapsed(self) -> float:
@@ -87,41 +125,41 @@ class World:
 
 def test_the_documents_come_from_the_port_that_answers() -> None:
     world = World(ttyS1=Server())
-    name, documents = world.fetch()
-    assert name == "ttyS1"
-    assert documents.user_data == USERDATA
-    assert world.elapsed == 0
+    result = world.fetch()
+    assert (result.port, result.version, result.retries, result.seconds) == ("ttyS1", 1, 0, 0)
+    assert result.documents.user_data == USERDATA
+    assert result.etags == {}
 
 
 def test_a_dead_port_costs_nothing_and_is_released() -> None:
     world = World(ttyS1=SilentServer(), ttyS2=SilentServer(), ttyS3=Server(delay=0.1))
-    name, _ = world.fetch()
-    assert name == "ttyS3"
+    assert world.fetch().port == "ttyS3"
     assert world.ports.kept == "ttyS3"
-    assert world.elapsed == pytest.approx(0.3)
+    assert world.elapsed == pytest.approx(0.4)
 
 
 def test_of_two_servers_the_first_one_gives_all_documents() -> None:
     world = World(ttyS1=Server(delay=0.2), ttyS2=Server(delay=0.1))
-    name, _ = world.fetch()
-    assert name == "ttyS2"
-    assert [document for _, document in world.ports.servers["ttyS2"].asked] == list(PAYLOADS)
+    assert world.fetch().port == "ttyS2"
+    assert [document for _, document in world.ports.servers["ttyS2"].asked] == ASKED
 
 
 def test_a_slow_server_is_asked_again_and_its_late_answer_is_taken() -> None:
     server = Server(delay=5.0)
     world = World(ttyS1=server)
-    _, documents = world.fetch()
-    assert documents.user_data == USERDATA
-    assert [time - world.began for time, document in server.asked if document == "METADATA"] == [0, 1, 3]
+    result = world.fetch()
+    assert result.documents.user_data == USERDATA
+    first = [time - world.began for time, document in server.asked if document == "METADATA"][:3]
+    assert first == [0, 1, 3]
+    assert result.retries >= 2
 
 
 def test_each_line_of_the_trace_names_its_port() -> None:
     world = World(ttyS1=SilentServer(), ttyS2=Server())
     world.fetch()
     assert world.log[:3] == [
-        "ttyS1 > REQUEST_METADATA",
-        "ttyS2 > REQUEST_METADATA",
+        "ttyS1 > REQUEST_METADATA from 0, at most 4096 bytes",
+        "ttyS2 > REQUEST_METADATA from 0, at most 4096 bytes",
         f"ttyS2 < RESPONSE_METADATA {len(METADATA)} bytes",
     ]
 
@@ -196,10 +234,9 @@ def test_after_the_first_answer_the_deadline_does_not_count_but_progress_does() 
 
     server = Dribbling()
     world = World(ttyS1=server)
-    _, documents = world.fetch(timeout=2)
-    assert documents.user_data == b"x" * 3000
+    assert world.fetch(timeout=2).documents.user_data == b"x" * 3000
     assert world.elapsed > 100
-    assert [document for _, document in server.asked] == list(PAYLOADS)
+    assert [document for _, document in server.asked] == ASKED
 
 
 def test_a_server_that_breaks_off_at_the_same_place_for_ever_is_given_up() -> None:
@@ -221,4 +258,93 @@ def test_no_port_is_for_the_ports_to_say() -> None:
 
     clock = Clock()
     with pytest.raises(NoPortError):
-        fetch(NoPorts(clock, {}), 1, clock, Log())
+        fetch(NoPorts(clock, {}), 1, clock, Log(), {}, counted_ids())
+
+
+# Version 2
+
+
+def test_in_version_2_the_result_says_how_it_came() -> None:
+    world = World(ttyS1=SilentServer(), ttyS2=NewServer(delay=0.25))
+    result = world.fetch()
+    assert (result.port, result.version, result.retries, result.seconds) == ("ttyS2", 2, 0, 0.75)
+    assert result.etags["user-data"] == etag(USERDATA)
+    assert world.ports.kept == "ttyS2"
+
+
+def test_what_is_held_is_not_asked_for() -> None:
+    server = NewServer()
+    files = {"meta-data": METADATA, "user-data": USERDATA, "network-config": PAYLOADS["NETWORKDATA"]}
+    world = World(ttyS1=server)
+    result = world.fetch(held={file: Held(etag(content), content) for file, content in files.items()})
+    assert server.half.codes == ["METADATA"]
+    assert result.documents.user_data == USERDATA
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "sentence"),
+    [
+        ("not-found", UnknownVMError, "the server on ttyS1 does not know this VM: so it is"),
+        ("denied", DeniedError, "the server on ttyS1 denies this VM its data: so it is"),
+        ("invalid", UnusableAnswerError, "what the server on ttyS1 has for this VM cannot be used: so it is"),
+        ("unsupported", UnusableAnswerError, "the server on ttyS1 does not serve metadata: so it is"),
+    ],
+)
+def test_a_refusal_ends_it_at_once(status: str, error: Type[GuestError], sentence: str) -> None:
+    server = NewServer(delay=0.1)
+    server.half.statuses["METADATA"] = status
+    server.half.sentence = b"so it is"
+    world = World(ttyS1=server, ttyS2=NewServer(delay=5))
+    assert world.fails(error) == sentence
+    assert world.elapsed == pytest.approx(0.1)
+
+
+def test_a_refusal_without_a_sentence_is_one_all_the_same() -> None:
+    server = NewServer()
+    server.half.statuses["USERDATA"] = "denied"
+    assert World(ttyS1=server).fails(DeniedError) == "the server on ttyS1 denies this VM its data"
+
+
+def test_a_definition_that_changes_all_the_time_is_no_answer() -> None:
+    server = NewServer()
+    server.half.statuses["USERDATA"] = "changed"
+    assert "changed again and again" in World(ttyS1=server).fails(NoAnswerError)
+
+
+def test_a_busy_server_is_asked_until_the_deadline_and_then_named() -> None:
+    server = NewServer()
+    server.half.statuses["METADATA"] = "busy;retry=4"
+    server.half.sentence = b"the driver is slow"
+    world = World(ttyS1=SilentServer(), ttyS2=server)
+    expected = "no answer in time: the server on ttyS2 is busy: the driver is slow"
+    assert world.fails(NoAnswerError, timeout=10) == expected
+    assert world.elapsed == 10
+    assert [time - world.began for time, _ in server.asked] == [0, 4, 8]
+
+
+def test_a_busy_server_does_not_settle_the_port() -> None:
+    busy = NewServer()
+    busy.half.statuses["METADATA"] = "busy;retry=4"
+    world = World(ttyS1=busy, ttyS2=NewServer(delay=1))
+    assert world.fetch().port == "ttyS2"
+
+
+def test_a_server_that_is_busy_in_the_middle_is_waited_for_as_long_as_for_progress() -> None:
+    server = NewServer()
+    server.half.statuses["USERDATA"] = "busy;retry=7"
+    world = World(ttyS1=server)
+    assert "is busy" in world.fails(NoAnswerError, timeout=2)
+    assert world.elapsed == PROGRESS_SECONDS
+
+
+def test_a_definition_that_changes_once_after_the_deadline_is_read_to_its_end() -> None:
+    class Replaced(NewServer):
+        def answer_line(self, line: bytes) -> bytes:
+            if len(self.half.requests) == 3:
+                self.half = Version2Server(USERDATA=b"new" * 10_000)
+            return super().answer_line(line)
+
+    server = Replaced(delay=2)
+    server.half.documents["USERDATA"] = b"old" * 10_000
+    world = World(ttyS1=server)
+    assert world.fetch(timeout=4).documents.user_data == b"new" * 10_000

@@ -6,7 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmw_cloudinit_guest.documents import DocumentError, Documents, meta_data, network_config, user_data
+from vmw_cloudinit_guest.documents import (
+    META_DATA,
+    NETWORK_CONFIG,
+    USER_DATA,
+    VENDOR_DATA,
+    DocumentError,
+    Documents,
+    Held,
+    etag,
+    from_files,
+    meta_data,
+    network_config,
+    sha256,
+    user_data,
+    vendor_data,
+)
 
 
 def made(**values: Any) -> Any:
@@ -137,10 +152,28 @@ def test_network_data_that_is_no_text_is_refused(payload: bytes) -> None:
 @given(st.binary())
 def test_user_data_is_bytes_and_stays_so(payload: bytes) -> None:
     assert user_data(payload) == payload
+    assert vendor_data(payload) == payload
+
+
+def test_documents_are_files_and_files_are_documents_meta_data_last() -> None:
+    documents = Documents(b"{}", None, b"", b"vendor")
+    assert list(documents.files()) == ["user-data", "vendor-data", "network-config", "meta-data"]
+    assert from_files(documents.files()) == documents
+    assert from_files({**documents.files(), "user-data": None}).user_data == b""
+    assert {kind.file for kind in (META_DATA, NETWORK_CONFIG, USER_DATA, VENDOR_DATA)} == set(
+        documents.files()
+    )
+
+
+def test_an_etag_is_the_beginning_of_the_sha_256() -> None:
+    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert etag(b"abc") == "ba7816bf8f01cfea"
 
 
 def test_a_repr_shows_sizes_and_no_secrets() -> None:
     documents = Documents(b'{"instance-id": "hunter2"}', None, b"hunter2")
-    assert repr(documents) == "<Documents 26 bytes of meta-data, no network-config, 7 bytes of user-data>"
+    assert repr(documents) == "<Documents: 7 bytes of user-data, 26 bytes of meta-data>"
     assert "5 bytes of network-config" in repr(documents._replace(network_config=b"12345"))
+    assert "5 bytes of vendor-data" in repr(documents._replace(vendor_data=b"12345"))
+    assert repr(Held("0123456789abcdef", b"hunter2")) == "<Held 7 bytes>"
     assert documents.instance_id == "hunter2"

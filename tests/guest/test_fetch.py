@@ -2,20 +2,23 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Type
 
 import pytest
 
 from tests.guest.machine import OTHER_UUID, UUID, Machine
 from vmw_cloudinit_guest import binding, client, fetch, paths, seed
 from vmw_cloudinit_guest.binding import State
+from vmw_cloudinit_guest.client import Result
 from vmw_cloudinit_guest.config import Settings
-from vmw_cloudinit_guest.documents import Documents
+from vmw_cloudinit_guest.documents import Documents, Held, etag, sha256
 from vmw_cloudinit_guest.errors import (
+    DeniedError,
     GuestError,
     NoAnswerError,
     SeedError,
     SeedStaysError,
+    UnknownVMError,
     UnusableAnswerError,
 )
 
@@ -33,16 +36,22 @@ class Fetch:
         self.answer: Callable[[], Documents] = lambda: DOCUMENTS
         self.timeout: Optional[float] = None
         self.found_when_asking: Optional[List[str]] = None
+        self.held: Dict[str, Held] = {}
+        self.in_version_2 = True
 
     def __call__(self, timeout: Optional[float] = None, directory: Optional[Path] = None) -> str:
         settings = Settings(port="/dev/ttyS1", seed_directory=str(directory or self.directory))
         self.warnings.clear()
         return fetch.fetch(settings, timeout, self.warnings.append, lambda line: None, self.machine.root)
 
-    def ask(self, ports: Any, timeout: float, clock: Any, trace: Any) -> Tuple[str, Documents]:
+    def ask(self, ports: Any, timeout: float, clock: Any, trace: Any, held: Dict[str, Held]) -> Result:
         self.timeout = timeout
+        self.held = held
         self.found_when_asking = self.files()
-        return "ttyS1", self.answer()
+        documents = self.answer()
+        files = documents.files().items()
+        etags = {file: etag(content) for file, content in files if content is not None}
+        return Result("ttyS1", 2, documents, etags if self.in_version_2 else {}, retries=0, seconds=0.1)
 
     def fails(self, error: GuestError) -> GuestError:
         def answer() -> Documents:
@@ -245,7 +254,74 @@ def test_a_seed_elsewhere_is_none_of_cloud_init_s_business(run: Fetch) -> None:
 def test_the_state_holds_no_secret(run: Fetch) -> None:
     run()
     state = json.loads(seed.state(str(run.directory)) or b"")
-    assert sorted(state) == ["fetched", "instance_id", "port", "product_uuid"]
+    assert sorted(state) == ["documents", "fetched", "instance_id", "port", "product_uuid"]
+    assert sorted(state["documents"]) == ["meta-data", "user-data"]
+
+
+def test_what_this_machine_holds_need_not_come_again(run: Fetch) -> None:
+    run()
+    assert run.held == {}
+    run()
+    files = DOCUMENTS.files().items()
+    assert run.held == {file: Held(etag(content), content) for file, content in files if content is not None}
+
+
+def test_a_file_that_is_not_what_was_written_comes_again(run: Fetch) -> None:
+    run()
+    (run.directory / "user-data").write_bytes(b"#cloud-config\nby: hand\n")
+    run()
+    assert sorted(run.held) == ["meta-data"]
+    assert (run.directory / "user-data").read_bytes() == DOCUMENTS.user_data
+    (run.directory / "user-data").unlink()
+    run()
+    assert sorted(run.held) == ["meta-data"]
+
+
+def test_a_secret_that_was_blanked_need_not_come_again_if_the_state_says_so(run: Fetch) -> None:
+    run()
+    state = run.state()
+    assert state
+    (run.directory / "user-data").write_bytes(b"")
+    blanked = state.documents["user-data"]._replace(sha256=sha256(b""))
+    documents = {**state.documents, "user-data": blanked}
+    Path(seed.state_path(str(run.directory))).write_bytes(
+        binding.to_bytes(state._replace(documents=documents))
+    )
+    run()
+    assert run.held["user-data"] == Held(etag(DOCUMENTS.user_data), b"")
+
+
+def test_a_parent_s_documents_come_again(run: Fetch) -> None:
+    run()
+    run.machine.has_uuid(OTHER_UUID)
+    run()
+    assert run.held == {}
+
+
+def test_after_version_1_nothing_is_held(run: Fetch) -> None:
+    run.in_version_2 = False
+    run()
+    run()
+    assert run.held == {}
+
+
+@pytest.mark.parametrize("error", [UnknownVMError, DeniedError])
+def test_a_refusal_stays_one_and_the_old_seed_stays_too(run: Fetch, error: Type[GuestError]) -> None:
+    run()
+    files, state = run.files(), run.state()
+    refused = run.fails(error("no"))
+    assert (type(refused), str(refused)) == (error, "no; the seed of i-0042 stays")
+    assert (run.files(), run.state()) == (files, state)
+
+
+def test_vendor_data_is_written_and_removed_when_it_is_no_longer_served(run: Fetch) -> None:
+    run.answer = lambda: DOCUMENTS._replace(vendor_data=b"#cloud-config\n")
+    run()
+    assert run.files() == ["meta-data", "user-data", "vendor-data"]
+    assert "vendor-data" in json.loads(seed.state(str(run.directory)) or b"")["documents"]
+    run.answer = lambda: DOCUMENTS
+    run()
+    assert run.files() == ["meta-data", "user-data"]
 
 
 @pytest.mark.parametrize("selinux", [True, False])

@@ -3,7 +3,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 import pytest
 
@@ -16,7 +16,12 @@ OLD = Documents(b'{"instance-id": "old"}\n', b"version: 1\n", b"#cloud-config\no
 
 OLD_STATE, NEW_STATE = b"the old state\n", b"the new state\n"
 
-NEW = Documents(b'{"instance-id": "new"}\n', b"version: 2\n", b"#cloud-config\nnew: true\n")
+NEW = Documents(
+    b'{"instance-id": "new"}\n',
+    b"version: 2\n",
+    b"#cloud-config\nnew: true\n",
+    b"#cloud-config\nvendor: true\n",
+)
 
 
 @pytest.fixture
@@ -41,10 +46,7 @@ def files(directory: Path) -> Dict[str, bytes]:
 
 
 def as_files(documents: Documents) -> Dict[str, bytes]:
-    contents = {"meta-data": documents.meta_data, "user-data": documents.user_data}
-    if documents.network_config is not None:
-        contents["network-config"] = documents.network_config
-    return contents
+    return {file: content for file, content in documents.files().items() if content is not None}
 
 
 def mode(path: Path) -> int:
@@ -105,7 +107,7 @@ def test_user_data_is_there_even_if_empty_since_nocloud_requires_it(directory: P
 def test_what_is_no_longer_served_is_removed(directory: Path) -> None:
     write(directory, OLD)
     (directory / "vendor-data").write_bytes(b"of a template")
-    assert write(directory, NEW._replace(network_config=None))
+    assert write(directory, NEW._replace(network_config=None, vendor_data=None))
     assert sorted(files(directory)) == ["meta-data", "user-data"]
 
 
@@ -139,6 +141,8 @@ def restore(directory: Path, documents: Optional[Documents]) -> None:
         (OLD, NEW),
         (OLD, NEW._replace(network_config=None)),
         (OLD._replace(network_config=None), NEW),
+        (OLD._replace(vendor_data=b"old"), NEW),
+        (NEW, OLD),
     ],
 )
 @pytest.mark.usefixtures("fast")
@@ -204,8 +208,8 @@ def test_the_state_is_put_in_place_first_and_meta_data_last_each_on_the_disk_bef
     write(directory, NEW, NEW_STATE)
     assert steps == [
         *["fsync file", "nocloud.state", "fsync directory"],
-        *["fsync file"] * 3,
-        *["user-data", "network-config", "fsync directory"],
+        *["fsync file"] * 4,
+        *["user-data", "vendor-data", "network-config", "fsync directory"],
         *["meta-data", "fsync directory"],
     ]
 
@@ -232,6 +236,39 @@ def test_what_cannot_be_written_is_a_sentence_and_leaves_the_old_seed(
         write(directory, NEW)
     assert str(directory) in str(caught.value)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
+
+
+@pytest.mark.parametrize("full_at", range(5))
+def test_a_disk_that_is_full_at_any_file_leaves_the_old_seed_whole(
+    monkeypatch: pytest.MonkeyPatch, directory: Path, full_at: int
+) -> None:
+    """The state and four documents are written; only the state may be the new one already."""
+    write(directory, OLD, OLD_STATE)
+    real, left = os.fdopen, [full_at]
+
+    def fdopen(descriptor: int, mode: str) -> Any:
+        file = real(descriptor, mode)
+        if left[0] == 0:
+            file.close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= 1
+        return file
+
+    monkeypatch.setattr(os, "fdopen", fdopen)
+    with pytest.raises(SeedError, match="free some space"):
+        write(directory, NEW, NEW_STATE)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == as_files(OLD)
+    assert seed.state(str(directory)) == (NEW_STATE if full_at else OLD_STATE)
+    assert sorted(path.name for path in directory.parent.iterdir()) == ["nocloud", "nocloud.state"]
+
+
+def test_the_contents_are_those_of_the_files_that_there_are(directory: Path) -> None:
+    assert seed.contents(str(directory)) == {}
+    write(directory, NEW)
+    (directory / "README").write_text("mine")
+    assert seed.contents(str(directory)) == as_files(NEW)
+    write(directory, OLD)
+    assert seed.contents(str(directory)) == as_files(OLD)
 
 
 def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
