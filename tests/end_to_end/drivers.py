@@ -94,6 +94,18 @@ class GatedDriver(FileDriver):
         return super().get_instance(vm_client)
 
 
+class Version1Driver(FileDriver):
+    """Definitions, served by a client that answers for a document itself: in version 1, a line for each."""
+
+    def new_client(self, vm_name: str, writer: Writer) -> VMClient:
+        return _Version1Client(vm_name, writer, self)
+
+
+class _Version1Client(VMClient):
+    async def write_userdata(self) -> None:
+        await super().write_userdata()
+
+
 class NoisyDriver(FileDriver):
     """Definitions on a line that others write to as well: a console server, or a person at a terminal."""
 

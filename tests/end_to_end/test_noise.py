@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.loop import in_loop
 from tests.support.machine import packets
-from tests.support.world import World, definition
+from tests.support.world import World, definition, incompressible
 
 ONE_FETCH = ["RESPONSE_METADATA", "RESPONSE_NETWORKDATA", "RESPONSE_USERDATA"]
 
@@ -73,7 +73,7 @@ async def test_a_quiet_line_carries_each_packet_once(tmp_path: Path) -> None:
 def test_after_a_guest_that_was_killed_in_the_middle_of_an_answer_the_next_one_gets_its_seed(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    large = definition("web-01", userdata="#cloud-config\n" + "# 64 KiB of this line\n" * 3000)
+    large = definition("web-01", userdata=incompressible(64 * 1024))
 
     @in_loop
     async def test() -> None:

@@ -9,7 +9,9 @@ event loop, so that a test can hold a line, move a VM, or pull a plug at the ver
 """
 
 import asyncio
+import base64
 import json
+import random
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +36,11 @@ def definition(
         "network": {"address": address, "netmask": "255.255.255.0", "gateway": "192.0.2.1"},
         "userdata": userdata if userdata is not None else f"#cloud-config\n# of {name}\n",
     }
+
+
+def incompressible(size: int) -> str:
+    """Return user-data that hardly gets smaller on the line, so that it can be held in the middle."""
+    return "#cloud-config\n# " + base64.b64encode(random.Random(0).randbytes(size * 3 // 4)).decode() + "\n"
 
 
 class World:
