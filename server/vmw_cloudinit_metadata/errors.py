@@ -33,7 +33,15 @@ class DriverLoadError(ConfigurationError):
 
 
 class DefinitionError(MetadataError):
-    """A definition or instance with faults, one line each, with file, line and key where known."""
+    """A definition or instance with faults, one line each, with file, line and key where known.
+
+    Attributes:
+        logged: who raised it has logged the faults; they need not be logged again.
+    """
+
+    def __init__(self, text: str, logged: bool = False) -> None:
+        super().__init__(text)
+        self.logged = logged
 
 
 class DriverBusyError(MetadataError):

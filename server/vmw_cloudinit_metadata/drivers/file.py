@@ -130,7 +130,11 @@ class FileDriver(Driver):
         return FileOptions(path)
 
     def get_instance(self, vm_client: VMClient) -> InstanceData | None:
-        """Return the instance that the VM's definition describes; a copy, which the caller may change."""
+        """Return the instance that the VM's definition describes; a copy, which the caller may change.
+
+        Raises:
+            DefinitionError: it has faults, which are logged.
+        """
         name = vm_client.vm_name
         for path in self._candidates(name):
             entry = self._look(path, name)
@@ -138,7 +142,9 @@ class FileDriver(Driver):
                 with self._lock:
                     self._missing.pop(name, None)
                     self._directory_missing = False
-                return entry.instance.copy() if entry.instance else None
+                if entry.instance is None:
+                    raise DefinitionError(entry.faults, logged=True)
+                return entry.instance.copy()
         if self._check_directory():
             self._note_missing(name)
         return None

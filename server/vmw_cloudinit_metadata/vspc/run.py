@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vmw_cloudinit_metadata.errors import DriverBusyError, MetadataError
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import describe, printable
 from vmw_cloudinit_metadata.vspc import access, version2
@@ -123,7 +123,8 @@ class Runs:
             self._complain(logging.WARNING, f"has to wait: {busy}")
             return _busy("the server is still looking for this VM's definition", busy.retry)
         except MetadataError as error:
-            self._complain(logging.ERROR, f"not answered: {error}")
+            logged = isinstance(error, DefinitionError) and error.logged
+            self._complain(logging.DEBUG if logged else logging.ERROR, f"not answered: {error}")
             return version2.refusal(
                 Status.INVALID, "the definition of this VM has faults; see the server's log"
             )

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from vmw_cloudinit_metadata.drivers.file import FileDriver
+from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
 
 GOOD = "metadata: {{instance-id: i-0042, hostname: {}}}\n"
@@ -32,8 +33,12 @@ class Store:
         return path
 
     def ask(self, name: str) -> InstanceData | None:
+        """Return the instance of the VM with this name; None where there is none, or one with faults."""
         client: Any = SimpleNamespace(vm_name=name)
-        return self.driver.get_instance(client)
+        try:
+            return self.driver.get_instance(client)
+        except DefinitionError:
+            return None
 
     def hostname(self, name: str) -> str | None:
         instance = self.ask(name)

@@ -10,7 +10,7 @@ import pytest
 from tests.server.drivers.store import GOOD, Store
 from vmw_cloudinit_metadata.drivers import file as file_module
 from vmw_cloudinit_metadata.drivers.file import ENTRY_BYTES, FileDriver
-from vmw_cloudinit_metadata.errors import DriverLoadError
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
 
 
 def test_a_vm_gets_the_definition_of_its_name(store: Store) -> None:
@@ -159,7 +159,8 @@ def test_a_device_is_not_opened(store: Store, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "open", lambda target, *_: opened.append(target))
     client: Any = SimpleNamespace(vm_name="web-01")
     store.driver.clock_ns = lambda: 0
-    assert store.driver.get_instance(client) is None
+    with pytest.raises(DefinitionError, match="is not a file"):
+        store.driver.get_instance(client)
     assert opened == []
 
 

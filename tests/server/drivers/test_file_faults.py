@@ -2,12 +2,15 @@
 
 import logging
 import os
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.server.drivers.store import GOOD, LATER_NS, Store, refused
 from vmw_cloudinit_metadata.drivers import file as file_module
 from vmw_cloudinit_metadata.drivers.file import MAX_MISSING
+from vmw_cloudinit_metadata.errors import DefinitionError
 
 
 def test_a_broken_file_is_logged_once_per_change(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -40,6 +43,17 @@ def test_a_name_with_line_ends_makes_no_lines_in_the_log(
     assert "\\nforged" in caplog.text
     assert "\nforged" not in caplog.text
     assert "\n2026 ERROR" not in caplog.text
+
+
+def test_faults_are_raised_and_none_is_returned_where_there_is_no_file(store: Store) -> None:
+    path = store.write("web-01.yaml", "metadata: {}\n")
+    client: Any = SimpleNamespace(vm_name="web-01")
+    for _ in range(2):
+        with pytest.raises(DefinitionError, match="instance-id is missing") as raised:
+            store.driver.get_instance(client)
+        assert raised.value.logged
+    path.unlink()
+    assert store.driver.get_instance(client) is None
 
 
 def test_a_broken_file_harms_no_other_vm(store: Store) -> None:

@@ -162,6 +162,12 @@ def test_a_faulty_instance_is_invalid_and_its_faults_are_for_the_operator(
     assert (record.levelno, record.getMessage()) == (logging.ERROR, f"'web-01' not answered: {said}")
 
 
+def test_faults_that_the_driver_has_logged_are_not_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    vm = VM(DefinitionError("no", logged=True))
+    assert vm.ask().status is Status.INVALID
+    assert caplog.messages == []
+
+
 def test_a_driver_that_raises_is_asked_again_soon_and_its_text_is_not_repeated(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -91,6 +91,19 @@ def test_a_run_outlives_a_vmotion_and_a_change_of_the_definition(run: Run, tmp_p
     run(test())
 
 
+def test_a_definition_with_faults_is_invalid_and_one_that_is_missing_is_not_found(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "web-01.yaml").write_text("metadata: {}")
+
+    async def test() -> None:
+        async with serving(FileDriver({"directory": str(tmp_path)})) as site:
+            assert (await ask(await site.vm("web-01"), request("metadata"))).status == "invalid"
+            assert (await ask(await site.vm("web-02"), request("metadata"))).status == "not-found"
+
+    run(test())
+
+
 def test_a_report_is_acknowledged(run: Run) -> None:
     async def test() -> None:
         async with serving(Instances({})) as site:
