@@ -138,7 +138,13 @@ class Runs:
     async def _deny(self, run: Run, instance: InstanceData) -> Answer | None:
         """Return the refusal where a run may not have secrets; who decides is asked once a run."""
         if not run.asked:
-            run.denied = await self._vm.may_serve(instance, run.id)
+            try:
+                run.denied = await self._vm.may_serve(instance, run.id)
+            except Exception as error:
+                self._complain(logging.ERROR, f"not given its secrets: who decides raised {describe(error)}")
+                return _busy(
+                    "the server cannot tell whether this VM may be served; see its log", RETRY_SECONDS
+                )
             run.asked = True
         return None if run.denied is None else version2.refusal(Status.DENIED, run.denied)
 

@@ -16,7 +16,8 @@ from vmw_cloudinit_wire import Packet, options
 # What a line of 115200 baud carries in two seconds: a broken piece costs no more to send again.
 MAX_PIECE = 16 * 1024
 
-# Half a millisecond a piece; more would gain little.
+# Of a piece of text a tenth less than at the fastest level is sent, 80 ms at 115200 baud, for a millisecond's
+# work.
 GZIP_LEVEL = 6
 
 REQUEST, RESPONSE = "REQUEST_", "RESPONSE_"

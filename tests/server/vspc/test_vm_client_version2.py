@@ -1,17 +1,20 @@
 """A client's answers to packets of version 2, and what clients of drivers' own make of them."""
 
 import asyncio
+import base64
 import logging
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.server.vspc.test_vm_client import SECRET, Dialogue, web
 from tests.support.version2 import RUN, Answered, id_of, read, read_line, report, request
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.snapshot import Document
-from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, VMClient
-from vmw_cloudinit_wire import Packet, options
+from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, PacketCode, VMClient
+from vmw_cloudinit_wire import Packet, decode, options
 
 REPORT = b'{"stage": "seed", "boot-id": "0a0a"}'
 
@@ -304,3 +307,37 @@ def test_a_broken_report_is_not_answered(caplog: pytest.LogCaptureFixture) -> No
         assert guest.serial.sent == b""
     assert guest.reports == []
     assert caplog.messages == []
+
+
+# Whatever comes
+
+
+codes = st.sampled_from([*PacketCode, "REQUEST_" + "X" * 55, "REQUEST_" + "X" * 56, "REQUEST_", "LOGIN:"])
+keys = st.sampled_from(["v", "run", "id", "offset", "limit", "etag", "have", "accept"])
+values = st.text("0123456789af-,;=#!é\n", max_size=9) | st.sampled_from(["2", RUN, "gzip"])
+payloads = st.binary(max_size=40) | st.sampled_from([b"", REPORT])
+
+
+@given(codes, st.lists(st.tuples(keys, values), max_size=6), payloads, st.sampled_from("12r"))
+def test_any_packet_is_answered_with_whole_lines_or_not_at_all(
+    code: str, pairs: list[tuple[str, str]], payload: bytes, kind: str
+) -> None:
+    text = ";".join(f"{key}={value}" for key, value in pairs)
+    guest = Guest(web(userdata=SECRET))
+    if kind == "2":
+        total = options._crc32(f"{code}#{text}".encode())
+        packet = Packet(code, f"{text};sum={total}".encode())
+    elif kind == "r":
+        text = "".join(character for character in text if character not in "#!\n" and character.isascii())
+        beginning = f"!!{code}#{base64.b64encode(payload).decode()}#{text}"
+        packet = Packet(code, payload, f"{text};sum={options._crc32(beginning.encode())}")
+    else:
+        packet = Packet(code, payload)
+    word = guest.sends(packet)
+    lines = [decode(line) for line in guest.serial.sent.split(b"\r\n") if line]
+    assert all(line.code.startswith("RESPONSE_") for line in lines)
+    if word in ("", BROKEN):
+        assert all(line.options == "" for line in lines)
+    else:
+        (answer,) = lines
+        assert read(answer).status == word
