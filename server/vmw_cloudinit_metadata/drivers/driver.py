@@ -45,6 +45,8 @@ class Driver(abc.ABC):
 
         Raises:
             DefinitionError: there is an instance, but with faults; the text is logged.
+            DriverBusyError: not now; the guest asks again in its ``retry`` seconds, after any other exception
+                in a few.
         """
 
     def new_client(self, vm_name: str, writer: Writer) -> VMClient:

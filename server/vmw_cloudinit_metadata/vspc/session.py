@@ -153,21 +153,23 @@ class Session:
             DriverBusyError: it has not answered in ``DRIVER_SECONDS``, and the guest can be told so.
         """
         self._drop_old_call()
-        if self._call is None:
-            self._call = asyncio.create_task(self._workers.run(self._driver.get_instance, self.client))
-            self._call.add_done_callback(self._call_ended)
-            self._call_expires = math.inf
-        await asyncio.wait([self._call], timeout=self._patience)
-        if not self._call.done():
+        call = self._call
+        if call is None:
+            call = asyncio.create_task(self._workers.run(self._driver.get_instance, self.client))
+            call.add_done_callback(self._call_ended)
+            self._call, self._call_expires = call, math.inf
+        await asyncio.wait([call], timeout=self._patience)
+        if not call.done():
             raise DriverBusyError(f"the driver has not answered in {DRIVER_SECONDS:g} s", RETRY_SECONDS)
-        call, self._call = self._call, None
+        if call is self._call:
+            self._call = None
         return call.result()
 
     def _call_ended(self, call: "asyncio.Task[Any]") -> None:
-        # What nobody comes for is not kept for ever. An exception of it asyncio would log, with its text.
-        self._call_expires = asyncio.get_running_loop().time() + RUN_SECONDS
+        if call is self._call:  # what nobody comes for is not kept for ever
+            self._call_expires = asyncio.get_running_loop().time() + RUN_SECONDS
         if not call.cancelled():
-            call.exception()
+            call.exception()  # or asyncio would log it, with its text, if nobody comes for it
 
     def _drop_old_call(self) -> None:
         """Drop what the driver said to a guest that has not come back for it."""

@@ -144,6 +144,20 @@ def test_a_guest_of_version_1_waits_as_long_as_it_takes(run: Run) -> None:
     run(test())
 
 
+def test_a_client_that_asks_twice_at_once_is_answered_twice_by_one_call(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        asked = [asyncio.ensure_future(talk.session.client.take_snapshot()) for _ in range(2)]
+        await talk.driver.until_held()
+        release()
+        first, second = await asyncio.gather(*asked)
+        assert first is second is not None
+        assert talk.driver.asked == ["web-01"]
+
+    run(test())
+
+
 class Loud(VMClient):
     async def write_metadata(self) -> None:
         if await self.documents():
