@@ -123,8 +123,10 @@ class Runs:
             self._complain(logging.WARNING, f"has to wait: {busy}")
             return _busy("the server is still looking for this VM's definition", busy.retry)
         except MetadataError as error:
-            logged = isinstance(error, DefinitionError) and error.logged
-            self._complain(logging.DEBUG if logged else logging.ERROR, f"not answered: {error}")
+            if isinstance(error, DefinitionError) and error.logged:
+                self._complain(logging.DEBUG, "not answered: its definition has faults")
+            else:
+                self._complain(logging.ERROR, f"not answered: {error}")
             return version2.refusal(
                 Status.INVALID, "the definition of this VM has faults; see the server's log"
             )
@@ -140,6 +142,8 @@ class Runs:
         if not run.asked:
             try:
                 run.denied = await self._vm.may_serve(instance, run.id)
+            except DriverBusyError as busy:
+                return _busy("the server does not know yet whether this VM may be served", busy.retry)
             except Exception as error:
                 self._complain(logging.ERROR, f"not given its secrets: who decides raised {describe(error)}")
                 return _busy(

@@ -164,8 +164,13 @@ def test_a_faulty_instance_is_invalid_and_its_faults_are_for_the_operator(
 
 def test_faults_that_the_driver_has_logged_are_not_logged_again(caplog: pytest.LogCaptureFixture) -> None:
     vm = VM(DefinitionError("no", logged=True))
-    assert vm.ask().status is Status.INVALID
-    assert caplog.messages == []
+    with caplog.at_level(logging.DEBUG, "vm"):
+        assert vm.ask().status is Status.INVALID
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == (
+        "DEBUG",
+        "'web-01' not answered: its definition has faults",
+    )
 
 
 def test_a_driver_that_raises_is_asked_again_soon_and_its_text_is_not_repeated(
@@ -274,6 +279,17 @@ def test_a_decision_that_fails_is_none_and_is_asked_for_again(caplog: pytest.Log
     assert SECRET not in caplog.text
     vm.may_serve = decide
     assert vm.ask().payload == b"secret"
+
+
+def test_a_decision_that_takes_its_time_is_busy(caplog: pytest.LogCaptureFixture) -> None:
+    vm = VM(web("secret"))
+
+    async def wait_for_the_disk(instance: InstanceData, run: str) -> str | None:
+        raise DriverBusyError("the disk has not answered in 20 s", 7)
+
+    vm.may_serve = wait_for_the_disk
+    assert (vm.ask().status, vm.ask().pairs) == (Status.BUSY, (("retry", "7"),))
+    assert caplog.messages == []
 
 
 # Version 1
