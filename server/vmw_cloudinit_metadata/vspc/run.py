@@ -5,6 +5,7 @@ instance, a faulty one or none yet, and who is refused; how answers look is vers
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,11 +46,10 @@ class VM(access.Claims, Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """One fetch of a guest: its id ("" in version 1, which has none), and what answers it for how long."""
+    """One fetch of a guest, and the snapshot that answers it."""
 
-    id: str
-    source: Snapshot | Answer
-    expires: float
+    id: str  # "" in version 1, which has none
+    snapshot: Snapshot
     asked: bool = False  # whether secrets may go out in it
     denied: str | None = None  # the answer to that: None, or a sentence
 
@@ -61,22 +61,22 @@ class Runs:
         self._vm = vm
         self._version_1: Run | None = None
         self._version_2: Run | None = None
+        # By the VM's clock; of version 1 the absence of a run ends then, too.
+        self._version_1_ends = self._version_2_ends = -math.inf
         self._complaint = ""
 
     async def answer(self, request: Request) -> Answer:
         """Answer a request of version 2 for one of the documents."""
-        run = self._version_2
-        if run is None or run.id != request.run or self._vm.clock() >= run.expires:
-            source = await self.take()
-            run = Run(request.run, source, 0.0)
-            # A run begins with a snapshot: as long as there is none, every request asks the driver.
-            self._version_2 = run if isinstance(source, Snapshot) else None
-        run.expires = self._vm.clock() + RUN_SECONDS
-        if isinstance(run.source, Answer):
-            return run.source
-        answer = version2.answer(request, run.source)
+        run = self._under_way()
+        if run is None or run.id != request.run:
+            source = await self._take()
+            if isinstance(source, Answer):
+                return source  # a run begins with a snapshot: the next request asks the driver again
+            run = self._version_2 = Run(request.run, source)
+        self._version_2_ends = self._vm.clock() + RUN_SECONDS
+        answer = version2.answer(request, run.snapshot)
         if request.document in SECRET_DOCUMENTS and answer.status is Status.OK:
-            return await self._deny(run, run.source.instance) or answer
+            return await self._deny(run) or answer
         return answer
 
     async def version_1(self) -> Snapshot | None:
@@ -84,29 +84,31 @@ class Runs:
 
         It is kept for ``SNAPSHOT_SECONDS``, and so is its absence.
         """
-        run = self._version_1
-        if run is None or self._vm.clock() >= run.expires:
-            source = await self.take()
-            run = self._version_1 = Run("", source, self._vm.clock() + SNAPSHOT_SECONDS)
-        return run.source if isinstance(run.source, Snapshot) else None
+        if self._vm.clock() >= self._version_1_ends:
+            source = await self._take()
+            self._version_1 = Run("", source) if isinstance(source, Snapshot) else None
+            self._version_1_ends = self._vm.clock() + SNAPSHOT_SECONDS
+        return self._version_1.snapshot if self._version_1 else None
 
     async def version_1_secrets(self) -> Snapshot | None:
         """Return the same for a document that holds secrets: None, too, where they are not served."""
         snapshot, run = await self.version_1(), self._version_1
-        if snapshot is None or run is None or await self._deny(run, snapshot.instance):
-            return None
-        return snapshot
+        return None if run is None or await self._deny(run) else snapshot
 
     async def current(self) -> Snapshot | Answer:
         """Return the snapshot of the run under way, or one that is taken now, or why there is none."""
-        run = self._version_2
-        return run.source if run is not None and self._vm.clock() < run.expires else await self.take()
+        run = self._under_way()
+        return run.snapshot if run else await self._take()
 
     def forget(self) -> None:
         """Drop the snapshots: the VM has been silent for long enough."""
         self._version_1 = self._version_2 = None
+        self._version_1_ends = self._version_2_ends = -math.inf
 
-    async def take(self) -> Snapshot | Answer:
+    def _under_way(self) -> Run | None:
+        return self._version_2 if self._vm.clock() < self._version_2_ends else None
+
+    async def _take(self) -> Snapshot | Answer:
         """Ask the driver; return a snapshot of what it says, or what is answered where that is none."""
         try:
             instance = await self._vm.take_snapshot()
@@ -137,11 +139,11 @@ class Runs:
         self._complaint = ""
         return snapshot
 
-    async def _deny(self, run: Run, instance: InstanceData) -> Answer | None:
+    async def _deny(self, run: Run) -> Answer | None:
         """Return the refusal where a run may not have secrets; who decides is asked once a run."""
         if not run.asked:
             try:
-                run.denied = await self._vm.may_serve(instance, run.id)
+                run.denied = await self._vm.may_serve(run.snapshot.instance, run.id)
             except DriverBusyError as busy:
                 return _busy("the server does not know yet whether this VM may be served", busy.retry)
             except Exception as error:
