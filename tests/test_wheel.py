@@ -25,6 +25,7 @@ vmw_cloudinit_guest/arguments.py
 vmw_cloudinit_guest/binding.py
 vmw_cloudinit_guest/cli.py
 vmw_cloudinit_guest/client.py
+vmw_cloudinit_guest/cloudinit_result.py
 vmw_cloudinit_guest/config.py
 vmw_cloudinit_guest/console.py
 vmw_cloudinit_guest/course.py
@@ -33,11 +34,13 @@ vmw_cloudinit_guest/dialogue.py
 vmw_cloudinit_guest/documents.py
 vmw_cloudinit_guest/errors.py
 vmw_cloudinit_guest/fetch.py
+vmw_cloudinit_guest/handover.py
 vmw_cloudinit_guest/ids.py
 vmw_cloudinit_guest/paths.py
 vmw_cloudinit_guest/pieces.py
 vmw_cloudinit_guest/py.typed
 vmw_cloudinit_guest/report.py
+vmw_cloudinit_guest/reports.py
 vmw_cloudinit_guest/seed.py
 vmw_cloudinit_guest/serialport.py
 vmw_cloudinit_guest/status.py

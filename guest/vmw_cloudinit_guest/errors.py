@@ -8,6 +8,7 @@
     ├── UnusableAnswerError   what was answered cannot become a seed       exit 4
     ├── UnknownVMError        the server does not know this VM             exit 7
     ├── DeniedError           the server denies this VM its data           exit 8
+    ├── ReportError           nobody has acknowledged this boot's report   exit 3  (report --boot: 0)
     ├── SeedError             the seed cannot be read or written           exit 5
     └── ActivationError       it cannot be enabled or disabled             exit 5
 
@@ -46,6 +47,10 @@ class UnknownVMError(GuestError):
 
 class DeniedError(GuestError):
     """The server says that this VM may not have its data."""
+
+
+class ReportError(GuestError):
+    """The report of this boot cannot be made, or there is nobody who takes it."""
 
 
 class SeedError(GuestError):

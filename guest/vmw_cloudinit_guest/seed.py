@@ -6,7 +6,8 @@ another machine's: without it the next boot is that of a new instance, with new 
 network.
 
 Beside the directory lies the state, which binds the seed to the machine (``binding.py``). It is written
-before the seed and deleted after it: whatever the moment, a seed of ours is a bound one.
+before the seed and deleted after it: whatever the moment, a seed of ours is a bound one. Another file there
+holds the reports that nobody has acknowledged (``reports.py``); it goes with the seed, being of this machine.
 """
 
 import contextlib
@@ -49,7 +50,7 @@ def write(directory: str, documents: Documents, state: bytes) -> bool:
     with _errors_told("write", directory):
         _make_directory(directory)
         with _locked(directory) as descriptor:
-            _write_state(directory, state)
+            _replace(state_path(directory), state)
             return _update(directory, descriptor, contents)
 
 
@@ -64,7 +65,7 @@ def holds(directory: str, documents: Documents) -> bool:
 
 
 def delete(directory: str) -> bool:
-    """Delete the seed, then the state; return whether there was any of both.
+    """Delete the seed, then what is beside it; return whether there was any seed or state.
 
     meta-data goes first, since without it there is no seed for cloud-init; the state last, so that a deletion
     that was broken off is known for one, and done again.
@@ -82,12 +83,8 @@ def delete(directory: str) -> bool:
                         os.fsync(descriptor)
                     _remove(_beside(directory, name))
                 os.fsync(descriptor)
-        parent, name = os.path.split(state_path(directory))
-        _remove(_beside(parent, name))
-        if _remove(os.path.join(parent, name)):
-            deleted = True
-            with _opened(parent) as descriptor:
-                os.fsync(descriptor)
+        _replace(reports_path(directory), None)
+        deleted |= _replace(state_path(directory), None)
     return deleted
 
 
@@ -133,12 +130,38 @@ def state_path(directory: str) -> str:
     return os.path.abspath(directory) + ".state"
 
 
-def _write_state(directory: str, content: bytes) -> None:
-    parent, name = os.path.split(state_path(directory))
+def reports(directory: str) -> Optional[bytes]:
+    """Return the content of the file of reports, None if there is none.
+
+    Raises:
+        SeedError: it cannot be read.
+    """
+    with _errors_told("read", directory):
+        return _read(reports_path(directory))
+
+
+def keep_reports(directory: str, content: Optional[bytes]) -> None:
+    """Make the file of reports hold these bytes; None deletes it.
+
+    Raises:
+        SeedError: it cannot be written; it is as it was.
+    """
+    with _errors_told("write the reports beside", directory):
+        _replace(reports_path(directory), content)
+
+
+def reports_path(directory: str) -> str:
+    """Return where the reports are kept that belong to a seed directory."""
+    return os.path.abspath(directory) + ".report"
+
+
+def _replace(path: str, content: Optional[bytes]) -> bool:
+    """Make a file beside the seed hold these bytes, or be absent; return whether it had to change."""
+    parent, name = os.path.split(path)
     _remove(_beside(parent, name))  # left by a run that was killed
-    _protect(state_path(directory))
-    if _read(state_path(directory)) == content:
-        return
+    _protect(path)
+    if _read(path) == content:
+        return False
     try:
         _write_beside(parent, name, content)
         _put_in_place(parent, name, content)
@@ -146,6 +169,7 @@ def _write_state(directory: str, content: bytes) -> None:
         _remove(_beside(parent, name))
     with _opened(parent) as descriptor:
         os.fsync(descriptor)
+    return True
 
 
 def _differing(directory: str, contents: Dict[str, Optional[bytes]]) -> List[str]:
