@@ -41,6 +41,7 @@ vmw_cloudinit_guest/pieces.py
 vmw_cloudinit_guest/py.typed
 vmw_cloudinit_guest/report.py
 vmw_cloudinit_guest/reports.py
+vmw_cloudinit_guest/scrub.py
 vmw_cloudinit_guest/seed.py
 vmw_cloudinit_guest/serialport.py
 vmw_cloudinit_guest/status.py

@@ -22,6 +22,14 @@ class Written(NamedTuple):
     sha256: str  # of the file, which may be another text: keys filled in, or a secret that was blanked
 
 
+class Scrub(enum.Enum):
+    """How far user-data and vendor-data of the instance have been scrubbed (``scrub.py``)."""
+
+    NO = "no"
+    BEGUN = "begun"
+    DONE = "done"
+
+
 class State(NamedTuple):
     """What is known about the latest answer."""
 
@@ -31,6 +39,7 @@ class State(NamedTuple):
     fetched: int  # seconds since the epoch, by a clock that may be wrong early at boot
     # By file, where the server gave etags, which it does in version 2 of the packets.
     documents: Dict[str, Written] = {}  # noqa: RUF012 - nobody changes it
+    scrub: Scrub = Scrub.NO
 
 
 class Standing(enum.Enum):
@@ -89,7 +98,8 @@ def _swapped(digits: str) -> str:
 def to_bytes(state: State) -> bytes:
     """Return the state as the bytes of its file."""
     documents = {file: written._asdict() for file, written in sorted(state.documents.items())}
-    return json.dumps({**state._asdict(), "documents": documents}, indent=1).encode() + b"\n"
+    values = dict(state._asdict(), documents=documents, scrub=state.scrub.value)
+    return json.dumps(values, indent=1).encode() + b"\n"
 
 
 def from_bytes(content: Optional[bytes]) -> Optional[State]:
@@ -98,13 +108,13 @@ def from_bytes(content: Optional[bytes]) -> Optional[State]:
         values = json.loads((content or b"").decode())
         uuid, *texts = (values[key] for key in ("product_uuid", "instance_id", "port"))
         fetched = values["fetched"]
-        documents = values.get("documents", {})
+        documents, scrub = values.get("documents", {}), values.get("scrub")
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
     known = uuid is None or _is_hexadecimal(uuid, 32)
     if not known or not all(isinstance(text, str) for text in texts) or not isinstance(fetched, int):
         return None
-    return State(uuid, texts[0], texts[1], fetched, _written(documents))
+    return State(uuid, texts[0], texts[1], fetched, _written(documents), _scrub(scrub))
 
 
 def _written(documents: Any) -> Dict[str, Written]:
@@ -116,6 +126,11 @@ def _written(documents: Any) -> Dict[str, Written]:
         if _is_hexadecimal(etag, 16) and _is_hexadecimal(sha256, 64):
             written[file] = Written(str(etag), str(sha256))
     return written
+
+
+def _scrub(value: Any) -> Scrub:
+    """Return how far it has been scrubbed; what is not understood is begun anew after the next boot."""
+    return next((step for step in Scrub if step.value == value), Scrub.NO)
 
 
 def _is_hexadecimal(value: Any, digits: int) -> bool:

@@ -21,6 +21,7 @@ class Settings(NamedTuple):
     first_boot_timeout: float = 120.0  # seconds
     later_boot_timeout: float = 10.0  # seconds
     seed_directory: str = paths.SEED_DIRECTORY
+    scrub: bool = False
 
 
 def load(path: str, may_be_missing: bool = False) -> Tuple[Settings, List[str]]:
@@ -92,6 +93,12 @@ def read_timeout(value: str) -> float:
     return seconds
 
 
+def _read_switch(value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise ValueError(f"{value!r} is neither yes nor no")
+    return value == "yes"
+
+
 def _read_directory(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"{value!r} is not an absolute path")
@@ -103,4 +110,5 @@ _READERS: Dict[str, Callable[[str], Any]] = {
     "first-boot-timeout": read_timeout,
     "later-boot-timeout": read_timeout,
     "seed-directory": _read_directory,
+    "scrub": _read_switch,
 }

@@ -14,6 +14,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 
 
+# What cloud-init uses up in the first boot of an instance, and may hold secrets.
+SECRET = ("user-data", "vendor-data")
+
+
 class DocumentError(ValueError):
     """A document that cloud-init could not use; the text never quotes it."""
 
@@ -41,6 +45,11 @@ class Documents(NamedTuple):
             # Last: it is what makes a seed of them.
             "meta-data": self.meta_data,
         }
+
+    def blanked(self) -> "Documents":
+        """Return them with the secret ones empty; one that there is not stays so."""
+        vendor_data = None if self.vendor_data is None else b""
+        return self._replace(user_data=b"", vendor_data=vendor_data)
 
     def __repr__(self) -> str:
         """Show sizes: the documents are secrets."""

@@ -10,11 +10,18 @@ import os
 import time
 from typing import Callable, Dict, Iterator, Optional
 
-from vmw_cloudinit_guest import binding, client, defeats, paths, seed
-from vmw_cloudinit_guest.binding import Standing, State, Written
+from vmw_cloudinit_guest import (
+    binding,
+    client,
+    cloudinit_result,
+    defeats,
+    paths,
+    seed,
+)
+from vmw_cloudinit_guest.binding import Scrub, Standing, State, Written
 from vmw_cloudinit_guest.client import Result
 from vmw_cloudinit_guest.config import Settings
-from vmw_cloudinit_guest.documents import Held, sha256
+from vmw_cloudinit_guest.documents import SECRET, Held, sha256
 from vmw_cloudinit_guest.errors import (
     DeniedError,
     NoAnswerError,
@@ -41,7 +48,7 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
         timeout: seconds to wait for the first answer; None for those of the settings.
         warn: takes one sentence for each thing an administrator should know, before anybody is asked.
         trace: takes one line for each packet.
-        root: where /sys, /proc and cloud-init's configuration are.
+        root: where /sys, /proc and cloud-init's files are.
 
     Raises:
         GuestError: there is no new seed, and why; the old one is as it was.
@@ -57,14 +64,15 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
             warn(sentence)
     if timeout is None:
         timeout = settings.later_boot_timeout if standing is Standing.OWN else settings.first_boot_timeout
-    held = _held(directory) if standing is Standing.OWN else {}
+    known = _known(directory, root)
+    held = _held(directory, known) if standing is Standing.OWN else {}
     with _seed_told(directory, standing), contextlib.closing(_ports(settings)) as ports:
-        result = client.fetch(ports, timeout, time.monotonic, trace, held)
-        changed = seed.write(directory, result.documents, _state(directory, result, machine))
+        result = _withheld(client.fetch(ports, timeout, time.monotonic, trace, held), known)
+        changed = seed.write(directory, result.documents, _state(directory, result, machine, known))
     if changed:
         _restore_labels(directory, root)
-    instance_id = result.documents.instance_id
     seconds = time.monotonic() - began
+    instance_id = result.documents.instance_id
     if changed:
         return f"seed for {instance_id} written from {result.port} in {seconds:.1f} s"
     return f"seed for {instance_id} unchanged: {result.port} gave the same in {seconds:.1f} s"
@@ -101,13 +109,24 @@ def _seed_told(directory: str, standing: Standing) -> Iterator[None]:
         raise (SeedStaysError if stays else type(error))(f"{error}; {_without_answer(directory)}") from None
 
 
-def _held(directory: str) -> Dict[str, Held]:
+def _known(directory: str, root: str) -> Optional[State]:
+    """Return what is known of the latest answer; None if nothing is.
+
+    What was scrubbed is needed again once cloud-init has been cleaned: it takes the instance for a new one.
+    """
+    state = binding.from_bytes(seed.state(directory))
+    if state and state.scrub is not Scrub.NO and cloudinit_result.instance_id(root) != state.instance_id:
+        documents = {file: written for file, written in state.documents.items() if file not in SECRET}
+        return state._replace(documents=documents, scrub=Scrub.NO)
+    return state
+
+
+def _held(directory: str, known: Optional[State]) -> Dict[str, Held]:
     """Return the documents of this machine's seed that need not come again.
 
     A file that has been changed since it was written is asked for again, and so put right.
     """
-    state = binding.from_bytes(seed.state(directory))
-    written = state.documents if state else {}
+    written = known.documents if known else {}
     return {
         file: Held(written[file].etag, content)
         for file, content in seed.contents(directory).items()
@@ -115,11 +134,24 @@ def _held(directory: str) -> Dict[str, Held]:
     }
 
 
-def _state(directory: str, result: Result, machine: Optional[str]) -> bytes:
+def _withheld(result: Result, known: Optional[State]) -> Result:
+    """Return the answer without what has been scrubbed of the same instance, which has used it."""
+    if _scrubbed(result, known) is Scrub.NO:
+        return result
+    return result._replace(documents=result.documents.blanked())
+
+
+def _scrubbed(result: Result, known: Optional[State]) -> Scrub:
+    """Return how far the instance that was answered has been scrubbed."""
+    return known.scrub if known and known.instance_id == result.documents.instance_id else Scrub.NO
+
+
+def _state(directory: str, result: Result, machine: Optional[str], known: Optional[State]) -> bytes:
     """Return the state to write: the old one if nothing is new, so that such a reboot touches no file."""
     files = result.documents.files()
     written = {file: Written(etag, sha256(files[file] or b"")) for file, etag in result.etags.items()}
-    new = State(machine, result.documents.instance_id, result.port, int(time.time()), written)
+    answered = (machine, result.documents.instance_id, result.port, int(time.time()))
+    new = State(*answered, written, _scrubbed(result, known))
     content = seed.state(directory)
     old = binding.from_bytes(content)
     same = old is not None and old._replace(fetched=new.fetched) == new

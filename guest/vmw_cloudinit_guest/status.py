@@ -4,7 +4,7 @@ import time
 from typing import Any, Dict, List
 
 from vmw_cloudinit_guest import activation, binding, defeats, paths, seed
-from vmw_cloudinit_guest.binding import Standing
+from vmw_cloudinit_guest.binding import Scrub, Standing
 from vmw_cloudinit_guest.config import Settings
 
 
@@ -32,6 +32,7 @@ def gather(settings: Settings, faults: List[str], root: str) -> Dict[str, Any]:
         },
         "answer": state and {"instance_id": state.instance_id, "port": state.port, "fetched": state.fetched},
         "machine": {"product_uuid": machine, "bound_to": state and state.product_uuid},
+        "scrub": {"wanted": settings.scrub, "state": (state.scrub if state else Scrub.NO).value},
         "warnings": faults + missing + defeats.find(root),
     }
 
@@ -53,6 +54,7 @@ def as_lines(status: Dict[str, Any]) -> List[str]:
         )
     bound_to, machine = status["machine"]["bound_to"], status["machine"]["product_uuid"]
     lines.append(f"machine:     {machine or 'not known'}, the seed is bound to {bound_to or 'none'}")
+    lines.append(f"scrub:       {'yes' if status['scrub']['wanted'] else 'no'}; {_scrubbed(status)}")
     return lines + [f"warning:     {sentence}" for sentence in status["warnings"]]
 
 
@@ -64,3 +66,11 @@ def _seed(status: Dict[str, Any]) -> str:
     guessed = standing is Standing.OWN and not status["machine"]["product_uuid"]
     what_it_is = "the seed is taken to be this machine's" if guessed else standing.value
     return f"{instance_id or 'an instance'} in {directory}; {what_it_is}"
+
+
+def _scrubbed(status: Dict[str, Any]) -> str:
+    return {
+        Scrub.NO: "user-data of this instance is as it came",
+        Scrub.BEGUN: "user-data of this instance is blank, cloud-init's copies of it are not all deleted",
+        Scrub.DONE: "user-data of this instance is blank, and cloud-init's copies of it are deleted",
+    }[Scrub(status["scrub"]["state"])]

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 from vmw_cloudinit_guest import seed
 
@@ -32,11 +32,13 @@ class Deathbed:
                 os._exit(KILLED)
 
 
-def killed_at(step: int, takes_effect: bool, act: Callable[[], Any]) -> bool:
+def killed_at(step: int, takes_effect: bool, act: Callable[[], Any], modules: Sequence[Any]) -> bool:
     """Act in a child that dies at this step; return whether it came to that."""
     child = os.fork()
     if child == 0:
-        setattr(seed, "os", Deathbed(step, takes_effect))  # noqa: B010 - mypy knows os as a module
+        deathbed = Deathbed(step, takes_effect)
+        for module in modules:
+            module.os = deathbed
         try:
             act()
         finally:
@@ -44,15 +46,17 @@ def killed_at(step: int, takes_effect: bool, act: Callable[[], Any]) -> bool:
     return os.WEXITSTATUS(os.waitpid(child, 0)[1]) == KILLED
 
 
-def deaths(act: Callable[[], Any]) -> Iterator[None]:
+def deaths(act: Callable[[], Any], modules: Sequence[Any] = (seed,)) -> Iterator[None]:
     """
     Act again and again, killed one step later each time, until a run survives.
+
+    Steps are the calls of the operating system that these modules make.
 
     The test looks at the directory and puts it back into its first state after each run.
     """
     for takes_effect in (False, True):
         step = 1
-        while killed_at(step, takes_effect, act):
+        while killed_at(step, takes_effect, act, modules):
             yield
             step += 1
         yield

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.guest.machine import OTHER_UUID, UUID, Machine
-from vmw_cloudinit_guest.binding import Standing, State, Written, from_bytes, judge, product_uuid, to_bytes
+from vmw_cloudinit_guest.binding import (
+    Scrub,
+    Standing,
+    State,
+    Written,
+    from_bytes,
+    judge,
+    product_uuid,
+    to_bytes,
+)
 
 OURS = UUID.replace("-", "")
 ANOTHERS = OTHER_UUID.replace("-", "")
@@ -94,6 +103,22 @@ WRITTEN = Written("0123456789abcdef", "0123456789abcdef" * 4)
 def test_what_was_written_is_in_it() -> None:
     whole = state(OURS)._replace(documents={"user-data": WRITTEN, "meta-data": WRITTEN})
     assert from_bytes(to_bytes(whole)) == whole
+
+
+@pytest.mark.parametrize("step", Scrub)
+def test_how_far_it_is_scrubbed_survives_its_file(step: Scrub) -> None:
+    known = from_bytes(to_bytes(state(OURS)._replace(scrub=step)))
+    assert known
+    assert known.scrub is step
+
+
+@pytest.mark.parametrize("value", ["", "later", None, 1, ["done"], {}])
+def test_a_step_of_scrubbing_that_is_not_understood_is_none_and_the_rest_counts(value: Any) -> None:
+    values = json.loads(to_bytes(state(OURS)._replace(scrub=Scrub.DONE)).decode())
+    values["scrub"] = value
+    assert from_bytes(json.dumps(values).encode()) == state(OURS)
+    del values["scrub"]
+    assert from_bytes(json.dumps(values).encode()) == state(OURS)
 
 
 def test_a_state_of_an_older_guest_says_nothing_of_documents_and_counts() -> None:

@@ -22,8 +22,9 @@ def test_every_key_is_taken() -> None:
     first-boot-timeout=300
     later-boot-timeout = 2.5
     seed-directory = /var/lib/cloud/seed/nocloud-net
+    scrub = yes
     """
-    expected = Settings("/dev/ttyS2", 300.0, 2.5, "/var/lib/cloud/seed/nocloud-net")
+    expected = Settings("/dev/ttyS2", 300.0, 2.5, "/var/lib/cloud/seed/nocloud-net", True)
     assert parse(text, "conf") == (expected, [])
 
 
@@ -41,7 +42,8 @@ def test_a_port_is_a_name_a_path_or_auto(value: str, port: Any) -> None:
         ("ttyS1", "'ttyS1' is not of the form key = value"),
         (
             "prot = ttyS1",
-            "'prot' is not a key; there are port, first-boot-timeout, later-boot-timeout, seed-directory",
+            "'prot' is not a key; there are port, first-boot-timeout, later-boot-timeout, seed-directory, "
+            "scrub",
         ),
         ("port =", "port has no value"),
         ("= ttyS1", "'' is not a key; there are port, .*"),
@@ -50,6 +52,7 @@ def test_a_port_is_a_name_a_path_or_auto(value: str, port: Any) -> None:
         ("later-boot-timeout = inf", "'inf' is not a number of seconds above 0"),
         ("later-boot-timeout = 601", "601 s is more than 600, where systemd would give up first"),
         ("seed-directory = seed", "'seed' is not an absolute path"),
+        ("scrub = on", "'on' is neither yes nor no"),
         ("port = ttyS2\nport = ttyS3", "port stands there twice"),
         ("seed-directory = /seed\0", "seed-directory holds a NUL, which no name does"),
     ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vmw_cloudinit_guest.documents import (
     META_DATA,
     NETWORK_CONFIG,
+    SECRET,
     USER_DATA,
     VENDOR_DATA,
     DocumentError,
@@ -177,3 +178,11 @@ def test_a_repr_shows_sizes_and_no_secrets() -> None:
     assert "5 bytes of vendor-data" in repr(documents._replace(vendor_data=b"12345"))
     assert repr(Held("0123456789abcdef", b"hunter2")) == "<Held 7 bytes>"
     assert documents.instance_id == "hunter2"
+
+
+def test_blanked_the_secret_documents_are_empty_and_one_that_there_is_not_stays_so() -> None:
+    whole = Documents(b"{}", b"version: 1\n", b"secret", b"secret")
+    assert whole.blanked() == Documents(b"{}", b"version: 1\n", b"", b"")
+    assert whole._replace(vendor_data=None).blanked() == Documents(b"{}", b"version: 1\n", b"")
+    changed = {name for name, content in whole.blanked().files().items() if content != whole.files()[name]}
+    assert changed == set(SECRET)

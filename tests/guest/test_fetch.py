@@ -2,16 +2,15 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Type
+from typing import Optional, Type
 
 import pytest
 
+from tests.guest.fetching import DOCUMENTS, Fetch
 from tests.guest.machine import OTHER_UUID, UUID, Machine
-from vmw_cloudinit_guest import binding, client, fetch, paths, seed
-from vmw_cloudinit_guest.binding import State
-from vmw_cloudinit_guest.client import Result
+from vmw_cloudinit_guest import binding, client, paths, seed
 from vmw_cloudinit_guest.config import Settings
-from vmw_cloudinit_guest.documents import Documents, Held, etag, sha256
+from vmw_cloudinit_guest.documents import Held, etag, sha256
 from vmw_cloudinit_guest.errors import (
     DeniedError,
     GuestError,
@@ -21,57 +20,6 @@ from vmw_cloudinit_guest.errors import (
     UnknownVMError,
     UnusableAnswerError,
 )
-
-DOCUMENTS = Documents(b'{"instance-id": "i-0042"}\n', None, b"#cloud-config\n")
-INHERITED = Documents(b'{"instance-id": "i-parent"}\n', b"version: 1\n", b"#cloud-config\nparent: true\n")
-
-
-class Fetch:
-    """The command on a machine, with the serial line left out: ``answer`` is what the asking comes to."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.directory = machine.path("/seeds/nocloud")
-        self.warnings: List[str] = []
-        self.answer: Callable[[], Documents] = lambda: DOCUMENTS
-        self.timeout: Optional[float] = None
-        self.found_when_asking: Optional[List[str]] = None
-        self.held: Dict[str, Held] = {}
-        self.in_version_2 = True
-
-    def __call__(self, timeout: Optional[float] = None, directory: Optional[Path] = None) -> str:
-        settings = Settings(port="/dev/ttyS1", seed_directory=str(directory or self.directory))
-        self.warnings.clear()
-        return fetch.fetch(settings, timeout, self.warnings.append, lambda line: None, self.machine.root)
-
-    def ask(self, ports: Any, timeout: float, clock: Any, trace: Any, held: Dict[str, Held]) -> Result:
-        self.timeout = timeout
-        self.held = held
-        self.found_when_asking = self.files()
-        documents = self.answer()
-        files = documents.files().items()
-        etags = {file: etag(content) for file, content in files if content is not None}
-        return Result("ttyS1", 2, documents, etags if self.in_version_2 else {}, retries=0, seconds=0.1)
-
-    def fails(self, error: GuestError) -> GuestError:
-        def answer() -> Documents:
-            raise error
-
-        self.answer = answer
-        with pytest.raises(GuestError) as caught:
-            self()
-        return caught.value
-
-    def files(self) -> List[str]:
-        return sorted(path.name for path in self.directory.iterdir()) if self.directory.exists() else []
-
-    def state(self) -> Optional[State]:
-        return binding.from_bytes(seed.state(str(self.directory)))
-
-    def inherits(self, uuid: Optional[str]) -> None:
-        """Put the seed of a parent there, bound to its machine."""
-        state = State(uuid and uuid.replace("-", ""), "i-parent", "ttyS1", 0)
-        seed.write(str(self.directory), INHERITED, binding.to_bytes(state))
 
 
 @pytest.fixture
@@ -254,7 +202,7 @@ def test_a_seed_elsewhere_is_none_of_cloud_init_s_business(run: Fetch) -> None:
 def test_the_state_holds_no_secret(run: Fetch) -> None:
     run()
     state = json.loads(seed.state(str(run.directory)) or b"")
-    assert sorted(state) == ["documents", "fetched", "instance_id", "port", "product_uuid"]
+    assert sorted(state) == ["documents", "fetched", "instance_id", "port", "product_uuid", "scrub"]
     assert sorted(state["documents"]) == ["meta-data", "user-data"]
 
 

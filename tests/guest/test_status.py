@@ -5,7 +5,7 @@ import pytest
 
 from tests.guest.machine import OTHER_UUID, UUID, Machine
 from vmw_cloudinit_guest import binding, cli, paths, seed
-from vmw_cloudinit_guest.binding import State
+from vmw_cloudinit_guest.binding import Scrub, State
 from vmw_cloudinit_guest.config import Settings
 from vmw_cloudinit_guest.documents import Documents
 from vmw_cloudinit_guest.status import as_lines, gather
@@ -44,6 +44,7 @@ def test_a_vm_as_it_should_be_after_its_first_boot(machine: Machine) -> None:
         f"seed:        i-0042 in {directory}; the seed is this machine's",
         "last answer: i-0042 from ttyS1, 2023-11-14 22:13:20 UTC by the clock at boot",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to {UUID.replace('-', '')}",
+        "scrub:       no; user-data of this instance is as it came",
     ]
 
 
@@ -55,8 +56,31 @@ def test_a_vm_in_which_nothing_has_happened(machine: Machine) -> None:
         "cloud-init:  has not provisioned this VM",
         f"seed:        none in {machine.path(paths.SEED_DIRECTORY)}",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to none",
+        "scrub:       no; user-data of this instance is as it came",
         "warning:     conf:1: a fault",
     ]
+
+
+@pytest.mark.parametrize(
+    ("scrub", "line"),
+    [
+        (
+            Scrub.BEGUN,
+            "yes; user-data of this instance is blank, cloud-init's copies of it are not all deleted",
+        ),
+        (Scrub.DONE, "yes; user-data of this instance is blank, and cloud-init's copies of it are deleted"),
+    ],
+)
+def test_how_far_it_is_scrubbed_is_told(machine: Machine, scrub: Scrub, line: str) -> None:
+    has_seed(machine)
+    directory = str(machine.path(paths.SEED_DIRECTORY))
+    state = binding.from_bytes(seed.state(directory))
+    assert state
+    documents = Documents(b'{"instance-id": "i-0042"}\n', None, b"")
+    seed.write(directory, documents, binding.to_bytes(state._replace(scrub=scrub)))
+    status = gather(Settings(scrub=True), [], machine.root)
+    assert status["scrub"] == {"wanted": True, "state": scrub.value}
+    assert f"scrub:       {line}" in as_lines(status)
 
 
 def test_a_clone_and_a_seed_by_hand_are_told(machine: Machine) -> None:
