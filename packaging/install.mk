@@ -25,12 +25,15 @@ install-guest:
 	  install -m 0644 guest/$$module/*.py $(DESTDIR)$(GUEST_SHARE)/$$module || exit; \
 	done
 	$(INSTALL_FILE) -t $(DESTDIR)$(GUEST_SHARE) packaging/guest/zz-vmw-cloudinit-guest.cfg
-	$(INSTALL_PROGRAM) packaging/guest/vmw-cloudinit-guest.openrc $(DESTDIR)$(GUEST_SHARE)/openrc/vmw-cloudinit-guest
+	for service in vmw-cloudinit-guest vmw-cloudinit-guest-report; do \
+	  $(INSTALL_PROGRAM) packaging/guest/$$service.openrc $(DESTDIR)$(GUEST_SHARE)/openrc/$$service || exit; \
+	done
 	$(INSTALL_FILE) -t $(DESTDIR)/etc packaging/guest/vmw-cloudinit-guest.conf
 	$(INSTALL_PROGRAM) packaging/guest/clean.d/vmw-cloudinit-guest \
 	  $(DESTDIR)/etc/cloud/clean.d/50-vmw-cloudinit-guest
 	$(INSTALL_FILE) -t $(DESTDIR)/usr/lib/systemd/system-preset packaging/guest/80-vmw-cloudinit-guest.preset
-	$(if $(UNITDIR),$(INSTALL_FILE) -t $(DESTDIR)$(UNITDIR) packaging/guest/vmw-cloudinit-guest.service)
+	$(if $(UNITDIR),$(INSTALL_FILE) -t $(DESTDIR)$(UNITDIR) packaging/guest/vmw-cloudinit-guest.service \
+	  packaging/guest/vmw-cloudinit-guest-report.service)
 	install -d $(DESTDIR)/usr/share/man/man1
 	scdoc < packaging/man/vmw-cloudinit-guest.1.scd > $(DESTDIR)/usr/share/man/man1/vmw-cloudinit-guest.1
 

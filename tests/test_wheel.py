@@ -21,6 +21,7 @@ FILES = """\
 vmw_cloudinit_guest/__init__.py
 vmw_cloudinit_guest/__main__.py
 vmw_cloudinit_guest/activation.py
+vmw_cloudinit_guest/after_boot.py
 vmw_cloudinit_guest/arguments.py
 vmw_cloudinit_guest/binding.py
 vmw_cloudinit_guest/cli.py

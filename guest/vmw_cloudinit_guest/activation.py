@@ -13,21 +13,20 @@ from vmw_cloudinit_guest import defeats, paths, seed
 from vmw_cloudinit_guest.errors import ActivationError
 
 _UNIT_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-_WANTED = f"/etc/systemd/system/cloud-init.target.wants/{paths.UNIT}"
-_OPENRC = "/etc/init.d/vmw-cloudinit-guest"
-_OPENRC_WANTED = "/etc/runlevels/*/vmw-cloudinit-guest"
+# What each does, and its run level where there is OpenRC.
+_UNITS = ((paths.UNIT, "ask", "boot"), (paths.REPORT_UNIT, "report", "default"))
 
 NO_CLOUD_INIT = "cloud-init is not installed (or not where distributions put it)"
 
 
 def enable(root: str) -> List[str]:
-    """Put the drop-in in place, and enable the unit; return what was done, and what comes of it.
+    """Put the drop-in in place, and enable the units; return what was done, and what comes of it.
 
     Raises:
         ActivationError: there is something else in its place, or it cannot be written.
     """
     lines = [] if cloud_init_code(root) else [NO_CLOUD_INIT]
-    lines += [_link(root), _enable_unit(root)]
+    lines += [_link(root), *_enable_units(root)]
     if provisioned(root):
         lines.append(
             "cloud-init has provisioned this VM already: it will do so anew, with new SSH host keys, if "
@@ -39,7 +38,7 @@ def enable(root: str) -> List[str]:
 
 
 def enable_at_install(root: str) -> List[str]:
-    """Put the drop-in in place unless cloud-init has provisioned this VM; the unit is left to the package.
+    """Put the drop-in in place unless cloud-init has provisioned this VM; the units are left to the package.
 
     Raises:
         ActivationError: as ``enable``.
@@ -90,7 +89,7 @@ def seal(root: str, seed_directory: str) -> List[str]:
     return [
         deleted,
         _link(root),
-        _enable_unit(root),
+        *_enable_units(root),
         "the first boot of each clone asks over the serial port",
     ]
 
@@ -111,16 +110,18 @@ def is_enabled(root: str) -> bool:
     return _is_ours(link) and os.path.exists(paths.under(root, paths.DROP_IN))
 
 
-def unit(root: str) -> str:
+def unit(root: str, name: str = paths.UNIT) -> str:
     """Return how the boot begins it: ``enabled``, ``disabled``, ``masked``, or ``absent``."""
-    if _exists(root, _OPENRC):
-        return "enabled" if glob.glob(paths.under(root, _OPENRC_WANTED)) else "disabled"
-    files = [paths.under(root, f"{directory}/{paths.UNIT}") for directory in _UNIT_DIRECTORIES]
+    service = _openrc_service(name)
+    if _exists(root, f"/etc/init.d/{service}"):
+        return "enabled" if glob.glob(paths.under(root, f"/etc/runlevels/*/{service}")) else "disabled"
+    files = [paths.under(root, f"{directory}/{name}") for directory in _UNIT_DIRECTORIES]
     if any(os.path.islink(file) and os.readlink(file) == "/dev/null" for file in files):
         return "masked"
     if not any(os.path.lexists(file) for file in files):
         return "absent"
-    return "enabled" if _exists(root, _WANTED) else "disabled"
+    wanted = f"/etc/systemd/system/cloud-init.target.wants/{name}"
+    return "enabled" if _exists(root, wanted) else "disabled"
 
 
 def _link(root: str) -> str:
@@ -152,26 +153,35 @@ def _is_ours(link: str) -> bool:
     return os.path.islink(link) and os.readlink(link) == paths.DROP_IN
 
 
-def _enable_unit(root: str) -> str:
-    state = unit(root)
+def _enable_units(root: str) -> List[str]:
+    return [_enable_unit(root, name, purpose, level) for name, purpose, level in _UNITS]
+
+
+def _enable_unit(root: str, name: str, purpose: str, level: str) -> str:
+    state = unit(root, name)
     if state != "disabled":
-        return _UNIT_ADVICE[state]
-    if _exists(root, _OPENRC):
-        return "to have it begun at boot, run: rc-update add vmw-cloudinit-guest boot"
+        return _UNIT_ADVICE[state].format(name=name, purpose=purpose)
+    service = _openrc_service(name)
+    if _exists(root, f"/etc/init.d/{service}"):
+        return f"to have it begun at boot, run: rc-update add {service} {level}"
     import subprocess  # here alone, so that fetch does not pay for it
 
-    command = ["systemctl", "--quiet", *([f"--root={root}"] if root != "/" else []), "enable", paths.UNIT]
+    command = ["systemctl", "--quiet", *([f"--root={root}"] if root != "/" else []), "enable", name]
     try:
         subprocess.run(command, check=True)  # noqa: S603 - the root is the caller's own
     except (OSError, subprocess.CalledProcessError):
-        raise ActivationError(f"{paths.UNIT} cannot be enabled; try yourself: {' '.join(command)}") from None
-    return f"enabled {paths.UNIT}"
+        raise ActivationError(f"{name} cannot be enabled; try yourself: {' '.join(command)}") from None
+    return f"enabled {name}"
+
+
+def _openrc_service(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 _UNIT_ADVICE = {
-    "enabled": f"{paths.UNIT} is enabled",
-    "masked": f"{paths.UNIT} is masked: it will not ask until you run systemctl unmask {paths.UNIT}",
-    "absent": "no systemd unit and no OpenRC service is there: install vmw-cloudinit-guest again",
+    "enabled": "{name} is enabled",
+    "masked": "{name} is masked: it will not {purpose} until you run systemctl unmask {name}",
+    "absent": "{name} is not there, nor a service of OpenRC's: install vmw-cloudinit-guest again",
 }
 
 

@@ -38,10 +38,28 @@ With 5 cloud-init still sees the old instance, with 128 + N the old or the whole
 new one. With any other but 0, no seed of this machine has changed.
 """
 
+_REPORT = """\
+Tell the server what became of this boot: cloud-init's status, errors (by module
+and type, without what they quote) and stage times, this VM's name and SSH host
+keys (the public ones). It goes over the port on which this boot's fetch --boot
+was answered, by a server that takes reports. What it does not acknowledge is
+kept beside the seed, and goes out again after the next boot.
+"""
+
+_REPORT_EXIT_CODES = """\
+exit codes:
+  0  the server has it; with --boot, also: it will be sent again
+  2  wrong usage, or a mistake in the file named with --config
+  3  there is nobody to report to, or nobody has acknowledged it
+  5  something cannot be read or written; with --boot: cannot be scrubbed
+  6  the serial port is gone
+  128 + N  ended by signal N
+"""
+
 _ENABLE = f"""\
 Put the link {paths.DROP_IN_LINK}
 in place, with which the next boot asks over the serial port, and cloud-init
-takes what is answered; and enable the unit. The packages do so by themselves on
+takes what is answered; and enable the units. The packages do so by themselves on
 a VM that cloud-init has not provisioned yet: on any other, cloud-init would
 provision it anew.
 """
@@ -52,8 +70,8 @@ cloud-init goes on with it.
 """
 
 _SEAL = """\
-Make this VM fit to be a template: delete the seed and what binds it to this
-machine, and enable. cloud-init 22.3 and later does so in "cloud-init clean",
+Make this VM fit to be a template: delete the seed, what binds it to this
+machine and what waits to be reported, and enable. cloud-init 22.3 and later does so in "cloud-init clean",
 by a script in /etc/cloud/clean.d; with an older one, run this after it.
 """
 
@@ -107,12 +125,13 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True  # no argument of add_subparsers before Python 3.7
     _add_fetch(commands)
+    _add_report(commands)
     enable = _add(commands, "enable", "have the next boot ask, and cloud-init take the answer", _ENABLE)
     enable.add_argument(
         "--at-install",
         action="store_true",
         help="as a package does when it is installed: only if cloud-init has not provisioned this VM, "
-        "and without the unit",
+        "and without the units",
     )
     _add_root(enable)
     _add_root(_add(commands, "disable", "have no boot ask any more", _DISABLE))
@@ -156,9 +175,19 @@ def _add_fetch(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "warn, and end with 0 instead of 3",
     )
     _add_config(fetch)
-    fetch.add_argument(
-        "-v", "--verbose", action="store_true", help="print the dialogue: codes and sizes, never contents"
+    _add_verbose(fetch)
+
+
+def _add_report(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    report = _add(commands, "report", "tell what became of this boot", _REPORT, _REPORT_EXIT_CODES)
+    report.add_argument(
+        "--boot",
+        action="store_true",
+        help="as the unit does after cloud-init: scrub first, if the configuration says scrub = yes; and end "
+        "with 0 if nobody takes the report",
     )
+    _add_config(report)
+    _add_verbose(report)
 
 
 def _add(
@@ -183,6 +212,12 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="another configuration file; a mistake in it is an error, in the usual one a warning, so that "
         f"the VM boots (default: {paths.CONFIG}, if it exists)",
+    )
+
+
+def _add_verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print the dialogue: codes and sizes, never contents"
     )
 
 

@@ -91,13 +91,43 @@ def _fetch(arguments: Any) -> int:
     if arguments.seed_dir:
         settings = settings._replace(seed_directory=arguments.seed_dir)
     try:
-        line = fetch(settings, arguments.timeout, _warn, _trace if arguments.verbose else _no_trace)
+        trace = _trace if arguments.verbose else _no_trace
+        line = fetch(settings, arguments.timeout, _warn, trace, boot=arguments.boot)
     except SeedStaysError as error:
         if not arguments.boot:
             raise
         _warn(str(error))
     else:
         say(Level.INFO, line)
+    return ExitCode.DONE
+
+
+def _report(arguments: Any) -> int:
+    from vmw_cloudinit_guest import after_boot, cloudinit_result
+
+    settings, faults = _settings(arguments, root="/")
+    _warn_of(faults)
+    directory, result = settings.seed_directory, cloudinit_result.read()
+    trace = _trace if arguments.verbose else _no_trace
+    if not arguments.boot:
+        return _tell([after_boot.send_report(directory, result, trace)])
+    exit_code = _scrub(directory, result) if settings.scrub else ExitCode.DONE
+    try:
+        _tell([after_boot.send_report(directory, result, trace)])
+    except GuestError as error:
+        # No reason for a failed unit, nor for a line that anybody has to look at: it is sent again.
+        say(Level.DEBUG, str(error))
+    return exit_code
+
+
+def _scrub(directory: str, result: Any) -> ExitCode:
+    from vmw_cloudinit_guest import after_boot
+
+    try:
+        _tell(after_boot.scrub_if_it_may_be(directory, result, _warn))
+    except SeedError as error:
+        say(Level.ERROR, str(error))
+        return ExitCode.CANNOT_WRITE
     return ExitCode.DONE
 
 
@@ -138,7 +168,14 @@ def _status(arguments: Any) -> int:
     return ExitCode.DONE if values["ready"] else ExitCode.NOT_READY
 
 
-_COMMANDS = {"fetch": _fetch, "enable": _enable, "disable": _disable, "seal": _seal, "status": _status}
+_COMMANDS = {
+    "fetch": _fetch,
+    "report": _report,
+    "enable": _enable,
+    "disable": _disable,
+    "seal": _seal,
+    "status": _status,
+}
 
 
 def _settings(arguments: Any, root: str) -> Tuple[Settings, List[str]]:

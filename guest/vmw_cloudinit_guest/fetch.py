@@ -1,6 +1,6 @@
 """The command fetch: from the port to the seed, in the order in which a kill at any step does no harm.
 
-    a clone's inherited seed is deleted -> ask -> state -> seed -> SELinux labels
+    a clone's inherited seed is deleted -> ask -> state -> seed -> SELinux labels -> report
 
 What defeats the seed is told before, what has happened after.
 """
@@ -15,7 +15,10 @@ from vmw_cloudinit_guest import (
     client,
     cloudinit_result,
     defeats,
+    handover,
     paths,
+    report,
+    reports,
     seed,
 )
 from vmw_cloudinit_guest.binding import Scrub, Standing, State, Written
@@ -30,9 +33,13 @@ from vmw_cloudinit_guest.errors import (
     UnknownVMError,
     UnusableAnswerError,
 )
+from vmw_cloudinit_guest.handover import Handover
 from vmw_cloudinit_guest.serialport import SerialPorts, find_ports
 
 Say = Callable[[str], None]
+
+# A server that takes reports acknowledges at once; no boot waits for one that does not.
+REPORT_SECONDS = 1.0
 
 _MACHINE_NOT_KNOWN = (
     "/sys/class/dmi/id/product_uuid cannot be read: the seed is taken to be this machine's, even if the "
@@ -40,7 +47,9 @@ _MACHINE_NOT_KNOWN = (
 )
 
 
-def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, root: str = "/") -> str:
+def fetch(
+    settings: Settings, timeout: Optional[float], warn: Say, trace: Say, root: str = "/", boot: bool = False
+) -> str:
     """Ask, write the seed, and return the line that says so.
 
     Args:
@@ -48,7 +57,8 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
         timeout: seconds to wait for the first answer; None for those of the settings.
         warn: takes one sentence for each thing an administrator should know, before anybody is asked.
         trace: takes one line for each packet.
-        root: where /sys, /proc and cloud-init's files are.
+        root: where /sys, /proc, /run and cloud-init's files are.
+        boot: whether this is the fetch of a boot, which is reported.
 
     Raises:
         GuestError: there is no new seed, and why; the old one is as it was.
@@ -66,12 +76,16 @@ def fetch(settings: Settings, timeout: Optional[float], warn: Say, trace: Say, r
         timeout = settings.later_boot_timeout if standing is Standing.OWN else settings.first_boot_timeout
     known = _known(directory, root)
     held = _held(directory, known) if standing is Standing.OWN else {}
+    if boot:
+        handover.clear(root)
     with _seed_told(directory, standing), contextlib.closing(_ports(settings)) as ports:
         result = _withheld(client.fetch(ports, timeout, time.monotonic, trace, held), known)
         changed = seed.write(directory, result.documents, _state(directory, result, machine, known))
-    if changed:
-        _restore_labels(directory, root)
-    seconds = time.monotonic() - began
+        if changed:
+            _restore_labels(directory, root)
+        seconds = time.monotonic() - began
+        if boot:
+            _report(ports, result, directory, trace, root)
     instance_id = result.documents.instance_id
     if changed:
         return f"seed for {instance_id} written from {result.port} in {seconds:.1f} s"
@@ -158,6 +172,31 @@ def _state(directory: str, result: Result, machine: Optional[str], known: Option
     if content and same and seed.holds(directory, result.documents):
         return content
     return binding.to_bytes(new)
+
+
+def _report(ports: SerialPorts, result: Result, directory: str, trace: Say, root: str) -> None:
+    """Tell the server what has been written, and the second unit over which port it may report.
+
+    Nothing that goes wrong here, not even a fault of the program's, is a reason for a boot to fail.
+    """
+    try:
+        handover.write(Handover(ports.path(result.port), result.version), root)
+        if result.version < 2:
+            return
+        values = {
+            "instance-id": result.documents.instance_id,
+            "documents": result.etags,
+            "seconds": round(result.seconds, 3),
+            "retries": result.retries,
+        }
+
+        def send(payload: bytes) -> bool:
+            return report.send(ports, result.port, payload, REPORT_SECONDS, time.monotonic, trace)
+
+        acknowledged = reports.deliver(directory, reports.make("seed", values, root), send)
+        trace("the server has the report" if acknowledged else "nobody has acknowledged the report")
+    except Exception as error:
+        trace(f"no report: {type(error).__name__}: {error}")
 
 
 def _without_answer(directory: str) -> str:

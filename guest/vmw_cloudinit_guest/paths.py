@@ -18,6 +18,7 @@ DROP_IN = "/usr/share/vmw-cloudinit-guest/zz-vmw-cloudinit-guest.cfg"
 DROP_IN_LINK = "/etc/cloud/cloud.cfg.d/zz-vmw-cloudinit-guest.cfg"
 
 UNIT = "vmw-cloudinit-guest.service"
+REPORT_UNIT = "vmw-cloudinit-guest-report.service"
 
 
 def under(root: str, path: str) -> str:

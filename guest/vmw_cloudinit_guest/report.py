@@ -53,6 +53,7 @@ def send(
                 status = _status(line, sent)
                 if status:
                     trace(f"{name} < RESPONSE_REPORT {status}")
+                if status and status != "busy":  # which may be over when it goes out again
                     return status == "ok"
     return False
 

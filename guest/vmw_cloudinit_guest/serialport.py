@@ -241,6 +241,10 @@ class SerialPorts(Ports):
         """Return why ports are not open; see ``Ports``."""
         return dict(self._closed)
 
+    def path(self, name: str) -> str:
+        """Return the path of a port that is not given up."""
+        return self._ports[name].path
+
     def close(self) -> None:
         """Give all ports back as they were found."""
         for port in self._ports.values():

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Dict, List
 
-from vmw_cloudinit_guest import activation, binding, defeats, paths, seed
+from vmw_cloudinit_guest import activation, binding, defeats, paths, reports, seed
 from vmw_cloudinit_guest.binding import Scrub, Standing
 from vmw_cloudinit_guest.config import Settings
 
@@ -33,6 +33,10 @@ def gather(settings: Settings, faults: List[str], root: str) -> Dict[str, Any]:
         "answer": state and {"instance_id": state.instance_id, "port": state.port, "fetched": state.fetched},
         "machine": {"product_uuid": machine, "bound_to": state and state.product_uuid},
         "scrub": {"wanted": settings.scrub, "state": (state.scrub if state else Scrub.NO).value},
+        "reports": {
+            "unit": activation.unit(root, paths.REPORT_UNIT),
+            "pending": [reports.stage_of(report) for report in reports.pending(directory)],
+        },
         "warnings": faults + missing + defeats.find(root),
     }
 
@@ -55,6 +59,8 @@ def as_lines(status: Dict[str, Any]) -> List[str]:
     bound_to, machine = status["machine"]["bound_to"], status["machine"]["product_uuid"]
     lines.append(f"machine:     {machine or 'not known'}, the seed is bound to {bound_to or 'none'}")
     lines.append(f"scrub:       {'yes' if status['scrub']['wanted'] else 'no'}; {_scrubbed(status)}")
+    pending = " and ".join(status["reports"]["pending"])
+    lines.append(f"reports:     unit {status['reports']['unit']}; {pending or 'none'} to be sent again")
     return lines + [f"warning:     {sentence}" for sentence in status["warnings"]]
 
 

@@ -29,11 +29,16 @@ class Fetch:
         self.found_when_asking: Optional[List[str]] = None
         self.held: Dict[str, Held] = {}
         self.in_version_2 = True
+        self.trace: List[str] = []
 
-    def __call__(self, timeout: Optional[float] = None, directory: Optional[Path] = None) -> str:
+    def __call__(
+        self, timeout: Optional[float] = None, directory: Optional[Path] = None, boot: bool = False
+    ) -> str:
         settings = Settings(port="/dev/ttyS1", seed_directory=str(directory or self.directory))
         self.warnings.clear()
-        return fetch.fetch(settings, timeout, self.warnings.append, lambda line: None, self.machine.root)
+        self.trace.clear()
+        root = self.machine.root
+        return fetch.fetch(settings, timeout, self.warnings.append, self.trace.append, root, boot=boot)
 
     def ask(self, ports: Any, timeout: float, clock: Any, trace: Any, held: Dict[str, Held]) -> Result:
         self.timeout = timeout

@@ -15,7 +15,8 @@ class Machine:
         self.directory = directory
         self.root = str(directory)
         self.write(paths.DROP_IN, "# why\ndatasource_list: [ NoCloud, None ]\n")
-        self.write("/usr/lib/systemd/system/vmw-cloudinit-guest.service", "")
+        for unit in (paths.UNIT, paths.REPORT_UNIT):
+            self.write(f"/usr/lib/systemd/system/{unit}", "")
         self.write("/usr/lib/python3/dist-packages/cloudinit/cmd/clean.py", "settings.CLEAN_RUNPARTS_DIR")
         self.write("/proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro quiet\n")
         self.write(paths.CLOUD_CONFIG, "users:\n- default\nsystem_info:\n  network:\n    renderers: [eni]\n")
@@ -34,10 +35,11 @@ class Machine:
     def is_enabled(self) -> None:
         activation.enable_at_install(self.root)
 
-    def has_unit_enabled(self) -> None:
-        wanted = self.path("/etc/systemd/system/cloud-init.target.wants/vmw-cloudinit-guest.service")
-        wanted.parent.mkdir(parents=True)
-        wanted.symlink_to("/usr/lib/systemd/system/vmw-cloudinit-guest.service")
+    def has_units_enabled(self) -> None:
+        for unit in (paths.UNIT, paths.REPORT_UNIT):
+            wanted = self.path(f"/etc/systemd/system/cloud-init.target.wants/{unit}")
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            wanted.symlink_to(f"/usr/lib/systemd/system/{unit}")
 
     def is_provisioned(self) -> None:
         """Leave the link as cloud-init does, to an instance of which nothing needs to be there."""

@@ -16,7 +16,7 @@ NEXT_BOOT = "at the next boot it asks over the serial port, and cloud-init takes
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
-    machine.has_unit_enabled()
+    machine.has_units_enabled()
     return machine
 
 
@@ -28,6 +28,7 @@ def test_enable_makes_the_link_and_says_what_comes_of_it(machine: Machine) -> No
     assert activation.enable(machine.root) == [
         f"made {link(machine)}",
         "vmw-cloudinit-guest.service is enabled",
+        "vmw-cloudinit-guest-report.service is enabled",
         NEXT_BOOT,
     ]
     # Absolute, so that it is right inside an image that is built elsewhere.
@@ -42,7 +43,7 @@ def test_enable_twice_is_fine(machine: Machine) -> None:
 
 def test_enable_on_a_provisioned_vm_does_it_and_says_what_it_means(machine: Machine) -> None:
     machine.is_provisioned()
-    assert "will do so anew" in activation.enable(machine.root)[2]
+    assert "will do so anew" in activation.enable(machine.root)[3]
     assert activation.is_enabled(machine.root)
 
 
@@ -77,7 +78,7 @@ def test_enable_before_cloud_init_is_installed_says_so(tmp_path: Path) -> None:
     for path in ("/etc/cloud", "/usr/lib/python3"):
         machine.path(path).rename(tmp_path / path.replace("/", "_"))
     assert activation.enable_at_install(machine.root) == [f"made {link(machine)}"]
-    machine.has_unit_enabled()
+    machine.has_units_enabled()
     assert "cloud-init is not installed" in activation.enable(machine.root)[0]
 
 
@@ -95,7 +96,7 @@ def test_a_link_that_cannot_be_made_is_a_sentence(machine: Machine, monkeypatch:
         activation.enable(machine.root)
 
 
-def test_at_install_a_fresh_vm_is_enabled_and_the_unit_left_alone(tmp_path: Path) -> None:
+def test_at_install_a_fresh_vm_is_enabled_and_the_units_left_alone(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     assert activation.enable_at_install(machine.root) == [f"made {link(machine)}"]
     assert activation.enable_at_install(machine.root) == ["it is enabled"]
@@ -147,19 +148,35 @@ def test_seal_deletes_seed_and_state_and_enables(machine: Machine) -> None:
 def test_the_unit_s_state_is_read_from_its_links(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     assert activation.unit(machine.root) == "disabled"
-    machine.has_unit_enabled()
+    machine.has_units_enabled()
     assert activation.unit(machine.root) == "enabled"
     machine.path("/etc/systemd/system/vmw-cloudinit-guest.service").symlink_to("/dev/null")
     assert activation.unit(machine.root) == "masked"
-    assert "systemctl unmask" in activation.enable(machine.root)[1]
+    assert "it will not ask until you run systemctl unmask" in activation.enable(machine.root)[1]
     assert activation.unit(str(tmp_path / "nowhere")) == "absent"
+
+
+def test_each_unit_has_a_state_of_its_own(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.has_units_enabled()
+    machine.path("/etc/systemd/system/cloud-init.target.wants/vmw-cloudinit-guest-report.service").unlink()
+    assert activation.unit(machine.root) == "enabled"
+    assert activation.unit(machine.root, paths.REPORT_UNIT) == "disabled"
+    machine.path("/usr/lib/systemd/system/vmw-cloudinit-guest-report.service").unlink()
+    assert activation.enable(machine.root)[2].startswith("vmw-cloudinit-guest-report.service is not there")
+    machine.path("/etc/systemd/system/vmw-cloudinit-guest-report.service").symlink_to("/dev/null")
+    assert "it will not report until you run systemctl unmask" in activation.enable(machine.root)[2]
 
 
 def test_on_openrc_enable_names_the_command(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     machine.write("/etc/init.d/vmw-cloudinit-guest", "")
     assert activation.unit(machine.root) == "disabled"
-    assert "rc-update add vmw-cloudinit-guest boot" in activation.enable(machine.root)[1]
+    machine.write("/etc/init.d/vmw-cloudinit-guest-report", "")
+    assert activation.enable(machine.root)[1:3] == [
+        "to have it begun at boot, run: rc-update add vmw-cloudinit-guest boot",
+        "to have it begun at boot, run: rc-update add vmw-cloudinit-guest-report default",
+    ]
     machine.write("/etc/runlevels/boot/vmw-cloudinit-guest", "")
     assert activation.unit(machine.root) == "enabled"
 
@@ -176,9 +193,15 @@ def test_a_unit_that_is_not_enabled_is_enabled_in_the_image_too(
 ) -> None:
     machine = Machine(tmp_path / "image")
     record = tmp_path / "record"
-    on_path("systemctl", tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" > {record}\n')
-    assert activation.enable(machine.root)[1] == "enabled vmw-cloudinit-guest.service"
-    assert record.read_text() == f"--quiet --root={machine.root} enable vmw-cloudinit-guest.service\n"
+    on_path("systemctl", tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {record}\n')
+    assert activation.enable(machine.root)[1:3] == [
+        "enabled vmw-cloudinit-guest.service",
+        "enabled vmw-cloudinit-guest-report.service",
+    ]
+    assert record.read_text().splitlines() == [
+        f"--quiet --root={machine.root} enable vmw-cloudinit-guest.service",
+        f"--quiet --root={machine.root} enable vmw-cloudinit-guest-report.service",
+    ]
 
 
 def test_a_unit_that_cannot_be_enabled_is_a_sentence_with_the_command(

@@ -338,7 +338,7 @@ def test_flags_win_over_the_configuration(line: Pty, seed_dir: Path, tmp_path: P
 
 def test_enable_status_seal_and_disable_work_on_an_image(tmp_path: Path, capsys: Any) -> None:
     machine = Machine(tmp_path)
-    machine.has_unit_enabled()
+    machine.has_units_enabled()
     for command in (
         ["enable", "--at-install"],
         ["enable"],
@@ -362,7 +362,7 @@ def test_what_cannot_be_enabled_is_exit_code_5(tmp_path: Path, capsys: Any) -> N
 
 def test_enable_warns_of_what_defeats_the_seed(tmp_path: Path, capsys: Any) -> None:
     machine = Machine(tmp_path)
-    machine.has_unit_enabled()
+    machine.has_units_enabled()
     machine.write(paths.CLOUD_INIT_DISABLED, "")
     assert cli.main(["enable", "--root", machine.root]) == 0
     captured = capsys.readouterr()

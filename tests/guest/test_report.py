@@ -30,9 +30,10 @@ class Line(Ports):
         said = options.read_answer(decode(data))
         assert said
         self.coming.append((self.clock.now + self.delay, name, self.acknowledgement(said["id"])))
+        self.coming.sort()
 
-    def acknowledgement(self, report_id: str) -> bytes:
-        pairs = [("v", "2"), ("id", report_id), ("status", self.status)]
+    def acknowledgement(self, report_id: str, status: str = "") -> bytes:
+        pairs = [("v", "2"), ("id", report_id), ("status", status or self.status)]
         return b"\r\n" + encode(options.answer("RESPONSE_REPORT", b"", pairs))
 
     def read(self, seconds: float) -> List[Tuple[str, bytes]]:
@@ -83,6 +84,13 @@ def test_a_late_acknowledgement_of_the_first_attempt_will_do() -> None:
 def test_a_server_that_does_not_take_it_is_not_asked_again(status: str) -> None:
     sent = Sent(Line(Clock(), status), seconds=5)
     assert (sent.taken, sent.times) == (False, [0])
+
+
+def test_a_server_that_is_busy_is_told_again() -> None:
+    line = Line(Clock(), "busy")
+    line.coming.append((line.clock.now + 2.5, "ttyS1", line.acknowledgement("00000002", "ok")))
+    sent = Sent(line, seconds=5)
+    assert (sent.taken, sent.elapsed, sent.times) == (True, 2.5, [0, 1, 2])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def has_seed(machine: Machine, uuid: str = UUID) -> None:
 
 def is_ready(machine: Machine) -> None:
     machine.is_enabled()
-    machine.has_unit_enabled()
+    machine.has_units_enabled()
 
 
 def test_a_vm_as_it_should_be_after_its_first_boot(machine: Machine) -> None:
@@ -45,6 +45,7 @@ def test_a_vm_as_it_should_be_after_its_first_boot(machine: Machine) -> None:
         "last answer: i-0042 from ttyS1, 2023-11-14 22:13:20 UTC by the clock at boot",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to {UUID.replace('-', '')}",
         "scrub:       no; user-data of this instance is as it came",
+        "reports:     unit enabled; none to be sent again",
     ]
 
 
@@ -57,6 +58,7 @@ def test_a_vm_in_which_nothing_has_happened(machine: Machine) -> None:
         f"seed:        none in {machine.path(paths.SEED_DIRECTORY)}",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to none",
         "scrub:       no; user-data of this instance is as it came",
+        "reports:     unit disabled; none to be sent again",
         "warning:     conf:1: a fault",
     ]
 
@@ -81,6 +83,15 @@ def test_how_far_it_is_scrubbed_is_told(machine: Machine, scrub: Scrub, line: st
     status = gather(Settings(scrub=True), [], machine.root)
     assert status["scrub"] == {"wanted": True, "state": scrub.value}
     assert f"scrub:       {line}" in as_lines(status)
+
+
+def test_reports_that_wait_are_told_by_their_stages(machine: Machine) -> None:
+    has_seed(machine)
+    kept = b'{"stage": "seed", "hostname": "hunter2"}\n{"stage": "final"}\n'
+    seed.keep_reports(str(machine.path(paths.SEED_DIRECTORY)), kept)
+    status = gather(Settings(), [], machine.root)
+    assert status["reports"] == {"unit": "disabled", "pending": ["seed", "final"]}
+    assert "reports:     unit disabled; seed and final to be sent again" in as_lines(status)
 
 
 def test_a_clone_and_a_seed_by_hand_are_told(machine: Machine) -> None:

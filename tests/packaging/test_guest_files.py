@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from vmw_cloudinit_guest import defeats, paths
+from vmw_cloudinit_guest.after_boot import REPORT_SECONDS
 from vmw_cloudinit_guest.client import PROGRESS_SECONDS
 from vmw_cloudinit_guest.config import LONGEST_TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging/guest"
-SCRIPTS = ["vmw-cloudinit-guest", "clean.d/vmw-cloudinit-guest", "vmw-cloudinit-guest.openrc"]
+SCRIPTS = [
+    *("vmw-cloudinit-guest", "clean.d/vmw-cloudinit-guest"),
+    *("vmw-cloudinit-guest.openrc", "vmw-cloudinit-guest-report.openrc"),
+]
 PRIVATE = "/usr/share/vmw-cloudinit-guest"
 
 
@@ -29,9 +33,9 @@ def run(command: list[str], **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-def unit() -> dict[str, list[str]]:
-    """Return the unit's settings, each with the values of all its lines."""
-    lines = (PACKAGING / paths.UNIT).read_text().splitlines()
+def unit(name: str = paths.UNIT) -> dict[str, list[str]]:
+    """Return a unit's settings, each with the values of all its lines."""
+    lines = (PACKAGING / name).read_text().splitlines()
     values: dict[str, list[str]] = {}
     for key, value in (line.split("=", 1) for line in lines if line[:1] not in ("", "#", "[")):
         values.setdefault(key, []).append(value)
@@ -63,14 +67,32 @@ def test_the_unit_runs_only_where_it_is_enabled_and_before_cloud_init() -> None:
     assert settings["WantedBy"] == ["cloud-init.target"]
 
 
+def test_the_report_s_unit_runs_under_the_same_conditions_after_cloud_init_and_holds_up_nothing() -> None:
+    settings, first = unit(paths.REPORT_UNIT), unit()
+    for key in ("ConditionPathExists", "ConditionVirtualization", "WantedBy"):
+        assert settings[key] == first[key]
+    assert settings["After"] == ["cloud-final.service"]
+    assert "Before" not in settings
+    # cloud-init.target comes after what it wants: a oneshot would make it, and the boot, wait for the answer.
+    assert settings["Type"] == ["simple"]
+    assert settings["ExecStart"] == ["/usr/bin/vmw-cloudinit-guest report --boot"]
+
+
+def test_systemd_waits_longer_than_a_report_takes() -> None:
+    (minutes,) = unit(paths.REPORT_UNIT)["RuntimeMaxSec"]
+    assert minutes.endswith("min")
+    assert int(minutes[:-3]) * 60 > 3 * REPORT_SECONDS
+
+
 def test_systemd_waits_longer_than_any_time_that_can_be_configured() -> None:
     (minutes,) = unit()["TimeoutStartSec"]
     assert minutes.endswith("min")
     assert int(minutes[:-3]) * 60 > LONGEST_TIMEOUT + 3 * PROGRESS_SECONDS
 
 
-def test_the_preset_enables_the_unit_by_its_name() -> None:
-    assert (PACKAGING / "80-vmw-cloudinit-guest.preset").read_text() == f"enable {paths.UNIT}\n"
+def test_the_preset_enables_the_units_by_their_names() -> None:
+    preset = (PACKAGING / "80-vmw-cloudinit-guest.preset").read_text()
+    assert preset == f"enable {paths.UNIT}\nenable {paths.REPORT_UNIT}\n"
 
 
 def test_the_drop_in_has_the_one_line_and_comments() -> None:
@@ -85,6 +107,15 @@ def test_the_openrc_service_has_the_unit_s_conditions_and_order() -> None:
     for value in unit()["ConditionPathExists"]:
         assert value.lstrip("!") in text
     assert unit()["ExecStart"][0] in text
+
+
+def test_the_openrc_service_of_the_report_has_the_same_conditions_and_holds_up_nothing() -> None:
+    text = (PACKAGING / "vmw-cloudinit-guest-report.openrc").read_text()
+    assert re.search(r"^    after cloud-final$", text, re.MULTILINE)
+    for value in unit(paths.REPORT_UNIT)["ConditionPathExists"]:
+        assert value.lstrip("!") in text
+    program, arguments = unit(paths.REPORT_UNIT)["ExecStart"][0].split(" ", 1)
+    assert f"start-stop-daemon --start --background --exec {program} -- {arguments}\n" in text
 
 
 def test_the_wrapper_runs_the_private_copy_whatever_the_environment_says(tmp_path: Path) -> None:

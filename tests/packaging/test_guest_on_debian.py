@@ -1,5 +1,6 @@
 """The same files, read by Debian's own systemd and cloud-init: needs root and the packages of .ci/run."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,21 +18,36 @@ pytestmark = pytest.mark.system
 DOCUMENTS = Documents(b'{"instance-id": "i-0042"}\n', b"version: 1\n", b"#cloud-config\n")
 
 
-@pytest.mark.parametrize("default_dependencies", [False, True])
-def test_the_unit_makes_no_cycle_with_cloud_init_s_as_it_would_by_default(
-    tmp_path: Path, default_dependencies: bool
+# What a unit of ours is without, and with, what would make a cycle of it.
+CYCLES = [
+    (paths.UNIT, "DefaultDependencies=no", ""),
+    (paths.REPORT_UNIT, "WantedBy=cloud-init.target", "WantedBy=multi-user.target"),
+]
+
+
+@pytest.mark.parametrize("cycle", [False, True])
+@pytest.mark.parametrize(("unit", "ours", "other"), CYCLES, ids=[unit for unit, _, _ in CYCLES])
+def test_a_unit_makes_no_cycle_with_cloud_init_s_as_it_easily_would(
+    tmp_path: Path, unit: str, ours: str, other: str, cycle: bool
 ) -> None:
-    text = (PACKAGING / paths.UNIT).read_text().replace("/usr/bin/vmw-cloudinit-guest", "/bin/true")
-    if default_dependencies:
-        text = text.replace("DefaultDependencies=no", "")
-    (tmp_path / paths.UNIT).write_text(text)
-    (tmp_path / "cloud-init.target.wants").mkdir()
-    (tmp_path / "cloud-init.target.wants" / paths.UNIT).symlink_to(f"../{paths.UNIT}")
-    verify = ["systemd-analyze", "verify", "--man=no", paths.UNIT, "cloud-init.target", "sysinit.target"]
+    for name in (paths.UNIT, paths.REPORT_UNIT):
+        text = (PACKAGING / name).read_text().replace("/usr/bin/vmw-cloudinit-guest", "/bin/true")
+        if cycle and name == unit:
+            text = text.replace(ours, other)
+        (tmp_path / name).write_text(text)
+        wanted = tmp_path / (re.findall("(?m)^WantedBy=(.*)$", text)[0] + ".wants") / name
+        wanted.parent.mkdir(exist_ok=True)
+        wanted.symlink_to(f"../{name}")
+    # As the generator does it at boot.
+    (tmp_path / "multi-user.target.wants").mkdir(exist_ok=True)
+    (tmp_path / "multi-user.target.wants/cloud-init.target").symlink_to(
+        "/lib/systemd/system/cloud-init.target"
+    )
+    units = [paths.UNIT, paths.REPORT_UNIT, "cloud-init.target", "sysinit.target", "multi-user.target"]
     # The colon stands for the usual directories.
-    said = run(verify, SYSTEMD_UNIT_PATH=f"{tmp_path}:").stdout
-    assert ("ordering cycle" in said) == default_dependencies, said
-    if not default_dependencies:
+    said = run(["systemd-analyze", "verify", "--man=no", *units], SYSTEMD_UNIT_PATH=f"{tmp_path}:").stdout
+    assert ("ordering cycle" in said) == cycle, said
+    if not cycle:
         assert "vmw-cloudinit-guest" not in said
 
 
@@ -64,7 +80,8 @@ class Vm:
         self.install("/usr/bin/vmw-cloudinit-guest", "vmw-cloudinit-guest")
         self.install("/etc/cloud/clean.d/50-vmw-cloudinit-guest", "clean.d/vmw-cloudinit-guest")
         self.install(paths.DROP_IN, "zz-vmw-cloudinit-guest.cfg")
-        self.install(f"/lib/systemd/system/{paths.UNIT}", paths.UNIT)
+        for unit in (paths.UNIT, paths.REPORT_UNIT):
+            self.install(f"/lib/systemd/system/{unit}", unit)
         for package in ("vmw_cloudinit_guest", "vmw_cloudinit_wire"):
             self.empty(f"{PRIVATE}/{package}")
             shutil.copytree(str(ROOT / "guest" / package), str(self.path(f"{PRIVATE}/{package}")))
@@ -103,6 +120,7 @@ def vm(tmp_path: Path) -> Iterator[Vm]:
 def test_cloud_init_clean_seals_a_template(vm: Vm) -> None:
     directory = vm.path(paths.SEED_DIRECTORY)
     seed.write(str(directory), DOCUMENTS, binding.to_bytes(State(None, "i-0042", "ttyS1", 0)))
+    seed.keep_reports(str(directory), b'{"stage": "final"}\n')
     vm.path("/var/lib/cloud/instances/i-0042").mkdir(parents=True)
     vm.path(paths.INSTANCE).symlink_to("/var/lib/cloud/instances/i-0042")
     assert "not enabled, since cloud-init has provisioned" in vm.run(
@@ -112,6 +130,7 @@ def test_cloud_init_clean_seals_a_template(vm: Vm) -> None:
     cleaned = vm.run("cloud-init", "clean")
 
     assert f"made {paths.DROP_IN_LINK}" in cleaned
+    # Neither what binds it to a machine nor what that machine had to report.
     assert [path.name for path in directory.parent.iterdir()] == ["nocloud"]
     assert list(directory.iterdir()) == []
     assert vm.path(paths.DROP_IN_LINK).is_symlink()
@@ -127,8 +146,10 @@ def test_a_script_left_behind_does_not_disturb_cloud_init_clean(vm: Vm) -> None:
     assert not vm.path(paths.DROP_IN_LINK).is_symlink()
 
 
-def test_enable_enables_the_unit_with_systemd_s_own_program(vm: Vm) -> None:
-    assert f"enabled {paths.UNIT}" in vm.run("vmw-cloudinit-guest", "enable")
-    assert vm.path(f"/etc/systemd/system/cloud-init.target.wants/{paths.UNIT}").is_symlink()
-    assert vm.run("systemctl", "is-enabled", paths.UNIT) == "enabled\n"
+def test_enable_enables_the_units_with_systemd_s_own_program(vm: Vm) -> None:
+    said = vm.run("vmw-cloudinit-guest", "enable")
+    for unit in (paths.UNIT, paths.REPORT_UNIT):
+        assert f"enabled {unit}" in said
+        assert vm.path(f"/etc/systemd/system/cloud-init.target.wants/{unit}").is_symlink()
+        assert vm.run("systemctl", "is-enabled", unit) == "enabled\n"
     assert "removed" in vm.run("vmw-cloudinit-guest", "disable")

@@ -49,7 +49,8 @@ def test_the_guest_comes_alone_and_leaves_nothing(suite: str, debs: Packages, tm
     assert re.fullmatch(r"vmw-cloudinit-guest \S+\n", chroot.run("vmw-cloudinit-guest", "--version"))
     no_port = chroot.attempt("vmw-cloudinit-guest", "fetch", "--timeout", "1")
     assert (no_port.returncode, "Traceback" in no_port.stdout) == (6, False), no_port.stdout
-    assert (chroot / "/etc/systemd/system/cloud-init.target.wants/vmw-cloudinit-guest.service").is_symlink()
+    for unit in ("vmw-cloudinit-guest.service", "vmw-cloudinit-guest-report.service"):
+        assert (chroot / "/etc/systemd/system/cloud-init.target.wants" / unit).is_symlink()
     chroot.run("test", "-f", DROP_IN)
 
     chroot.remove(GUEST, purge=True)

@@ -23,6 +23,7 @@ MACS = ("52:54:00:00:00:01", "52:54:00:00:00:02")
 PRODUCT_UUID = uuid.UUID("420a0000-0000-4000-8000-000000000001")
 
 UNIT = "vmw-cloudinit-guest.service"
+REPORT_UNIT = "vmw-cloudinit-guest-report.service"
 
 # What Python may take to start early at boot in an emulated machine, beside others on a busy one.
 START_SECONDS = 60
@@ -47,9 +48,13 @@ userdata:
   write_files:
     # A clone waits as long as a first boot does: two minutes, if nothing else is said.
     - path: /etc/vmw-cloudinit-guest.conf
-      content: first-boot-timeout = 15
+      content: |
+        first-boot-timeout = 15
+        scrub = yes
   runcmd:
     - echo {{instance_id}} >> /var/log/made-by-user-data
+    - "true hunter2"
+vendordata: "#cloud-config\\n# hunter2\\n"
 """
 
 
@@ -91,6 +96,10 @@ def assert_healthy(report: Report, failed: str = "") -> None:
     assert report.logged("Traceback") == []
     assert "status: done" in report.text("cloud-init-status")
     assert report.json("result.json")["v1"]["errors"] == []
+    # It has run, after cloud-init, and ended.
+    assert report.unit(REPORT_UNIT)["Result"] == "success"
+    assert report.unit(REPORT_UNIT)["ConditionResult"] == "yes"
+    assert report.unit(REPORT_UNIT)["ActiveState"] == "inactive"
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +138,19 @@ def test_the_seed_is_readable_by_root_alone(first: Booted) -> None:
         "600 nocloud/meta-data",
         "600 nocloud/network-config",
         "600 nocloud/user-data",
+        "600 nocloud/vendor-data",
         "700 nocloud",
     ]
+
+
+def test_the_server_has_its_report(first: Booted) -> None:
+    assert first.report.logged("the server has the report of this boot, sent over /dev/ttyS1")
+    assert "reports:     unit enabled; none to be sent again" in first.report.text("guest-status")
+
+
+def test_once_used_user_data_is_nowhere_left(first: Booted) -> None:
+    assert first.report.logged("user-data of i-0042 scrubbed")
+    assert first.report.text("secrets") == ""
 
 
 def test_the_console_says_what_happened(first: Booted) -> None:
@@ -145,6 +165,7 @@ def test_without_a_server_it_boots_as_the_vm_it_was(first: Booted, tmp_path: Pat
     assert report.gateways == [("192.0.2.1", "lan0")]
     assert report.text("host-keys") == first.report.text("host-keys") != ""
     assert report.text("made-by-user-data") == "i-0042"
+    assert report.text("secrets") == ""
     assert report.logged("no answer within 10 s: .* the seed of i-0042 stays")
     assert report.seconds(UNIT) < 10 + START_SECONDS
 
@@ -158,6 +179,8 @@ def test_with_another_instance_id_it_becomes_that_instance(
     assert report.text("fqdn") == "web-02.example.org"
     assert report.addresses["lan0"] == (MACS[1], ["192.0.2.11/24"])
     assert report.text("made-by-user-data").split() == ["i-0042", "i-0043"]
+    assert report.logged("user-data of i-0043 scrubbed")
+    assert report.text("secrets") == ""
     assert report.text("host-keys") != first.report.text("host-keys")
 
 
