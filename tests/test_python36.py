@@ -24,7 +24,7 @@ SOURCES = sorted(
     for path in (ROOT / directory).rglob("*.py")
 )
 # The last releases for Python 3.6.
-PACKAGES = ["pytest==7.0.1", "hypothesis==6.31.6", "pyserial==3.1.1"]
+PACKAGES = ["pytest==7.0.1", "hypothesis==6.31.6", "pyserial==3.1.1", "PyYAML==6.0.1"]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ it; the serial line is what leads out of there.
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def old_server(definitions: Path) -> Iterator[int]:
 def test_the_guest_gets_a_seed_from_0_0_8_and_the_same_again(old_server: int, tmp_path: Path) -> None:
     with serial_port(old_server, "web-01", tmp_path) as port:
         first = fetch(port, tmp_path / "seed")
-        again = command.guest("fetch", "--port", port, "--seed-dir", str(tmp_path / "seed"))
+        again = command.guest("fetch", "--verbose", "--port", port, "--seed-dir", str(tmp_path / "seed"))
     meta_data = json.loads(first["meta-data"])
     assert meta_data["instance-id"] == "i-old"
     assert meta_data["local-hostname"] == "web-01"
@@ -142,6 +143,9 @@ def test_the_guest_gets_a_seed_from_0_0_8_and_the_same_again(old_server: int, tm
 
     assert again.returncode == 0
     assert "seed for i-old unchanged" in again.stdout
+    # It takes requests of version 2 for its own, and does not mind to be asked for metadata a second time.
+    asked = re.findall("> REQUEST_([A-Z]+)", again.stderr)
+    assert asked == ["METADATA", "NETWORKDATA", "USERDATA", "METADATA"]
 
 
 def test_0_0_8_is_silent_to_a_vm_it_does_not_know_and_nothing_is_written(

@@ -4,11 +4,12 @@ import asyncio
 import json
 import re
 import stat
+import uuid
 from pathlib import Path
 
 import vmw_cloudinit_metadata
 from tests.support.loop import in_loop
-from tests.support.machine import tree
+from tests.support.machine import packets, tree
 from tests.support.world import World, definition
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.definition import parse_definition
@@ -67,6 +68,30 @@ async def test_a_second_boot_finds_the_same_and_changes_nothing(tmp_path: Path) 
         assert fetched.exit_code == 0
         assert "seed for i-web-01 unchanged" in fetched.said
         assert tree(machine.seed) == before
+        # It was one question: the seed holds what the server lists.
+        codes = [packet.code for packet in packets(machine.line.to_guest)]
+    assert codes == [*("RESPONSE_METADATA", "RESPONSE_NETWORKDATA", "RESPONSE_USERDATA"), "RESPONSE_METADATA"]
+
+
+@in_loop
+async def test_vendor_data_comes_and_goes_with_the_definition(tmp_path: Path) -> None:
+    vendor = "#cloud-config\n# of the vendor\n"
+    async with World(tmp_path, {"web-01": {**definition("web-01"), "vendordata": vendor}}) as world:
+        fetched = await world.fetch("web-01")
+        assert fetched.seed["vendor-data"] == vendor.encode()
+        await world.power_off("web-01")
+        world.define("web-01", definition("web-01"))
+        fetched = await world.fetch("web-01")
+    assert (fetched.exit_code, "vendor-data" in fetched.seed) == (0, False)
+
+
+@in_loop
+async def test_a_vm_that_is_not_the_one_that_is_meant_is_denied_and_told_so(tmp_path: Path) -> None:
+    pinned = {**definition("web-01"), "match": {"vc-uuid": str(uuid.uuid4())}}
+    async with World(tmp_path, {"web-01": pinned}) as world:
+        fetched = await world.fetch("web-01")
+    assert (fetched.exit_code, fetched.seed) == (8, {})
+    assert "denies this VM its data: " in fetched.complaint
 
 
 @in_loop
@@ -138,8 +163,8 @@ async def test_a_broken_definition_harms_no_other_vm_and_no_seed(tmp_path: Path)
         world.define("web-01", broken_text)
 
         broken, whole = await asyncio.gather(world.fetch("web-01"), world.fetch("web-02"))
-        assert broken.exit_code in (4, 7)
-        assert whole.exit_code == 0
+        assert (broken.exit_code, whole.exit_code) == (4, 0)
+        assert "the definition of this VM has faults; see the server's log" in broken.complaint
         assert tree((await world.machine("web-01")).disk) == before
         faults = [line for line in world.server.log if "network.address" in line]
         assert len(faults) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, List
 
 import vmw_cloudinit_guest
-from tests.guest.conversation import ASKED, asked_for
+from tests.guest.conversation import ASKED, Version2Server, asked_for
 
 GUEST = Path(vmw_cloudinit_guest.__file__).parent.parent
 PATIENCE = 20
@@ -57,13 +57,17 @@ class Guest:
 
     def next_request(self) -> str:
         """Wait for a request; return the document it asks for."""
+        return asked_for(self.next_line())[0]
+
+    def next_line(self) -> bytes:
+        """Wait for a request; return its line."""
         deadline = time.monotonic() + PATIENCE
         while b"\n" not in self.heard:
             ready, _, _ = select.select([self.line.host], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"no request; heard {self.heard!r}"
             self.heard += os.read(self.line.host, 4096)
         request, _, self.heard = self.heard.partition(b"\n")
-        return asked_for(request)[0]
+        return request
 
     def say(self, data: bytes) -> None:
         """Send at the pace at which the guest reads: a pty holds 4 KiB."""
@@ -76,6 +80,11 @@ class Guest:
         """Answer a whole fetch, in version 1."""
         for _ in ASKED:
             self.say(answer(self.next_request()))
+
+    def serve_version_2(self, server: Version2Server, requests: int) -> None:
+        """Answer so many requests."""
+        for _ in range(requests):
+            self.say(server.answer(self.next_line()))
 
     def end(self) -> "subprocess.CompletedProcess[str]":
         out, error = self.process.communicate(timeout=PATIENCE)
