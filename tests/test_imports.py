@@ -45,7 +45,12 @@ SERVER = {
     "vspc.report": {"errors"},
     "state": {"errors", "instance", "log", "vspc.report"},
     "drivers.driver": {"instance", "vspc.vm_client"},
-    "drivers.file": {"definition", "drivers.driver", "errors", "instance", "log", "vspc.vm_client"},
+    "drivers.reading": {"definition", "errors", "log"},
+    "drivers.index": {"definition", "drivers.reading", "errors", "instance", "log"},
+    "drivers.file": {
+        *("definition", "drivers.driver", "drivers.index", "drivers.reading"),
+        *("errors", "instance", "log", "vspc.vm_client"),
+    },
     "drivers.loader": {"drivers.driver", "errors"},
     # The asyncio shell: server.py and what would make it too long.
     "vspc.workers": set(),
@@ -75,7 +80,8 @@ SERVER = {
     "simulator": {"errors", "vspc.vmware_ext"},
     "config": {"errors", "vspc.server"},
     "cli": {
-        *("checks", "config", "definition", "drivers.file", "drivers.loader", "errors", "log"),
+        *("checks", "config", "definition", "drivers.file", "drivers.loader", "drivers.reading"),
+        *("errors", "log"),
         *("simulator", "state", "systemd", "vspc.admission", "vspc.events", "vspc.report", "vspc.server"),
         "vspc.tls",
     },

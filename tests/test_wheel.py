@@ -68,7 +68,9 @@ vmw_cloudinit_metadata/definition.schema.json
 vmw_cloudinit_metadata/drivers/__init__.py
 vmw_cloudinit_metadata/drivers/driver.py
 vmw_cloudinit_metadata/drivers/file.py
+vmw_cloudinit_metadata/drivers/index.py
 vmw_cloudinit_metadata/drivers/loader.py
+vmw_cloudinit_metadata/drivers/reading.py
 vmw_cloudinit_metadata/errors.py
 vmw_cloudinit_metadata/examples/web-01.yaml
 vmw_cloudinit_metadata/examples/worker-01.yaml

@@ -8,6 +8,7 @@ Where text is meant, the characters of the file are the text: ``instance-id: 012
 silently are faults.
 """
 
+import contextlib
 import difflib
 import functools
 import importlib.resources
@@ -21,7 +22,7 @@ import yaml
 
 from vmw_cloudinit_metadata import checks, instance
 from vmw_cloudinit_metadata.errors import DefinitionError
-from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.instance import InstanceData, InstanceMatch
 from vmw_cloudinit_metadata.strict_yaml import MAX_KEY, TAG, Fault, compose, path_text
 
 # The largest user-data that a line carries (checks.MAX_USERDATA), indented as a YAML block.
@@ -49,6 +50,9 @@ _MAY_BE_EMPTY = ("metadata", "network", "userdata", "vendordata")
 # Nothing inside these is named in a fault: keys inside user-data are user-data.
 _SECRET = re.compile(r"(userdata|vendordata|token)[.\[]")
 
+# The key ``match`` of a definition that is written in lines, and the lines that belong to it.
+_MATCH_LINES = re.compile(rb"^match[ \t]*:.*(?:\n(?:[ \t#].*)?)*", re.MULTILINE)
+
 _Path = tuple[str | int, ...]
 
 
@@ -72,6 +76,29 @@ def parse_definition(text: bytes, source: str) -> InstanceData:
     if faults:
         raise DefinitionError(_report(source, faults))
     return InstanceData(raw)
+
+
+def parse_match(text: bytes) -> InstanceMatch | None:
+    """Return the pins of a definition file without a look at the rest of it; None if it has none.
+
+    Raises:
+        DefinitionError: it cannot be read as YAML, or its pins are none.
+    """
+    if b"match" not in text:
+        return None
+    # A usual definition takes 1.5 ms to read, its lines of match a tenth of that: 10,000 are read in seconds.
+    if lines := _MATCH_LINES.search(text):
+        with contextlib.suppress(DefinitionError):
+            return _read_match(lines[0])
+    return _read_match(text[: MAX_DEFINITION + 1])
+
+
+def _read_match(text: bytes) -> InstanceMatch | None:
+    root, faults = compose(text)
+    if root is None:
+        raise DefinitionError("; ".join(f"line {fault.line}: {fault.text}" for fault in faults))
+    match = _Reader([]).read_match(root)
+    return None if match is None else InstanceMatch.from_mapping(match)
 
 
 def schema() -> dict[str, Any]:
@@ -101,6 +128,12 @@ class _Reader:
         }
         raw = {key: readers.get(key, self._text)(node, at) for key, node, at in self._items(root, ())}
         return _given(raw, _MAY_BE_EMPTY)
+
+    def read_match(self, root: yaml.Node) -> Any:
+        """Return the definition's ``match`` alone."""
+        if not isinstance(root, yaml.MappingNode):
+            return None
+        return next((self._text(node, at) for key, node, at in self._items(root, ()) if key == "match"), None)
 
     def _network(self, root: yaml.Node, path: _Path) -> Any:
         raw = self._text(root, path)

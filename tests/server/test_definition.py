@@ -2,8 +2,6 @@ import contextlib
 import importlib.resources
 import json
 import textwrap
-import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.definitions import LEAST, faults, metadata, parse
 from vmw_cloudinit_metadata import nocloud
-from vmw_cloudinit_metadata.definition import parse_definition, schema
+from vmw_cloudinit_metadata.definition import parse_definition, parse_match, schema
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import (
     DEFAULT_USERDATA,
@@ -23,8 +21,6 @@ from vmw_cloudinit_metadata.instance import (
     METADATA_KEYS,
     NETWORK_KEYS,
     SERVE_KEYS,
-    InstanceMatch,
-    ServingWindow,
 )
 
 README_OF_0_0_8 = """\
@@ -215,35 +211,6 @@ def test_a_mapping_as_user_data_becomes_cloud_config_with_its_values_as_they_sta
     assert loaded["again"] == "date"
 
 
-def test_vendor_data_is_read_as_user_data_is() -> None:
-    assert parse(LEAST).vendordata is None
-    assert parse(LEAST + "vendordata: ~\n").vendordata is None
-    assert parse(LEAST + "vendordata: |\n  #!/bin/sh\n").vendordata == "#!/bin/sh\n"
-    assert parse(LEAST + "vendordata:\n  mode: 0644\n").vendordata == "#cloud-config\nmode: 0644\n"
-
-
-def test_a_definition_says_for_which_vm_it_is_and_how_long_its_secrets_are_served() -> None:
-    instance = parse(
-        LEAST
-        + textwrap.dedent(
-            """\
-            match:
-              vc-uuid: 50 12 ab 34 cd 56 4e 78-90 12 34 56 78 9a bc de
-              bios-uuid: 42124e78902345678901234567890123
-            token: 0123456789
-            serve: {runs: 3, until: 2030-12-31T18:00:00Z, until-reported: true}
-            """
-        )
-    )
-    instance.validate()
-    assert instance.match == InstanceMatch(
-        uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde"), uuid.UUID("42124e78-9023-4567-8901-234567890123")
-    )
-    assert instance.token == "0123456789"
-    assert instance.serve == ServingWindow(3, datetime(2030, 12, 31, 18, tzinfo=UTC), until_reported=True)
-    assert parse(LEAST + "serve: {runs: 1}\n").serve == ServingWindow(runs=1)
-
-
 def test_merge_keys_are_followed() -> None:
     text = (
         "metadata: &m {instance-id: i, hostname: h, rack: &r {row: 1, side: a}, shelf: {<<: *r, side: b}}\n"
@@ -309,6 +276,8 @@ def test_garbage_raises_definition_error_and_nothing_else(text: bytes) -> None:
         parse(text)
     with contextlib.suppress(DefinitionError):
         parse(LEAST.encode() + b"userdata:\n" + text)
+    with contextlib.suppress(DefinitionError):
+        parse_match(b"match:" + text)
 
 
 anything = st.recursive(

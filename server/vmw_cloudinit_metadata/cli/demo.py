@@ -14,7 +14,8 @@ import click
 from vmw_cloudinit_metadata import log
 from vmw_cloudinit_metadata.cli.parameters import check_text
 from vmw_cloudinit_metadata.definition import parse_definition
-from vmw_cloudinit_metadata.drivers.file import SUFFIXES, FileDriver
+from vmw_cloudinit_metadata.drivers.file import FileDriver
+from vmw_cloudinit_metadata.drivers.reading import is_definition
 from vmw_cloudinit_metadata.errors import MetadataError
 from vmw_cloudinit_metadata.simulator import SimulatedVM
 from vmw_cloudinit_metadata.simulator.port import PtyPort, until_first
@@ -88,7 +89,7 @@ async def _demonstrate(definition: Path, seed: Path) -> None:
 
 
 def _definition(directory: Path, name: str | None) -> Path:
-    found = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES)
+    found = sorted(path for path in directory.iterdir() if is_definition(path.name))
     for path in found:
         if name in (None, path.stem):
             return path

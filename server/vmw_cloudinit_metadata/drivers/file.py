@@ -1,7 +1,8 @@
 """FileDriver: one YAML definition a VM, in one directory, read when the VM asks.
 
 Nothing watches the directory: a file is looked at (``stat``) when its VM asks, which works on every file
-system, and costs the same whatever else lies there.
+system, and costs the same whatever else lies there. Only who wants definitions found by UUID gets an index
+(index.py), which looks at all of them.
 """
 
 import collections
@@ -9,22 +10,22 @@ import errno
 import hashlib
 import os
 import re
-import stat
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from vmw_cloudinit_metadata.definition import MAX_DEFINITION, parse_definition
+from vmw_cloudinit_metadata.definition import parse_definition
 from vmw_cloudinit_metadata.drivers.driver import Driver
+from vmw_cloudinit_metadata.drivers.index import MatchIndex
+from vmw_cloudinit_metadata.drivers.reading import SUFFIXES, Signature, read_whole
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import printable
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
-
-SUFFIXES = (".yaml", ".yml")
 
 # 10,000 usual definitions (4 KiB, and some 2 KiB of objects) fit, so that a boot storm parses each once; a
 # few with megabytes of user-data do not fill the memory.
@@ -34,21 +35,18 @@ ENTRY_BYTES = 2048
 # Names of VMs without a definition that were logged. Names are claims: anyone who connects can make them up.
 MAX_MISSING = 10_000
 
-# A file changed this short ago can change again without its size or times telling: clocks of file systems
-# tick in milliseconds, of some in one or two seconds. Until it has settled it is read again each time.
-SETTLED_NS = 2_000_000_000
-
-# How often a file that changes while it is read is read again before the VM has to ask once more.
-READ_ATTEMPTS = 3
-
 # How vSphere writes the three characters it does not allow in names.
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
 _UNESCAPED = re.compile(r"[/\\%]")
 _TO_ESCAPE = {character: escape for escape, character in _ESCAPES.items()}
 
-_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+# The options, and the ways to find a definition.
+_OPTIONS = ("directory", "find-by", "require-match")
+_WAYS = ("name", "vc-uuid", "bios-uuid")
 
 
 @dataclass(frozen=True)
@@ -56,26 +54,14 @@ class FileOptions:
     """The options of FileDriver."""
 
     directory: str
-
-
-class _Signature(NamedTuple):
-    """What changes when a file does."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "_Signature":
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    find_by: tuple[str, ...] = ("name",)  # ways to find a definition, in the order they are tried
+    require_match: bool = False  # a definition that names no UUID is served to nobody
 
 
 class _Entry(NamedTuple):
     """What became of a file: an instance, or the faults that were logged."""
 
-    signature: _Signature | None
+    signature: Signature | None
     settled: bool
     digest: bytes
     instance: InstanceData | None
@@ -89,12 +75,14 @@ class _Entry(NamedTuple):
 class FileDriver(Driver):
     """Serve the definition ``<vm name>.yaml``, else ``<vm name>.yml``, of one directory.
 
-    Options: ``{"directory": PATH}``.
+    Options: ``{"directory": PATH, "find-by": ["name"], "require-match": false}``. The ways of ``find-by``, of
+    ``name``, ``vc-uuid`` and ``bios-uuid``, are tried in their order: a UUID finds the definition that has it
+    in ``match``, whatever its name. With ``require-match`` a definition without ``match`` is denied to all.
 
     A name is looked up as the VM gave it, if it is a plain file name; then in vSphere's escaped form, in
     lower case (``a/b`` and ``a%2Fb`` are ``a%2fb.yaml``). The first file that exists is the VM's, with or
     without faults. Links are followed as long as they end inside the directory, as those of a Kubernetes
-    ConfigMap do.
+    ConfigMap do. A file whose name begins with ``_`` is no VM's.
 
     A parsed definition is kept until its file changes. Faults are logged once a change, a missing definition
     once until it appears. Replace files by renaming: what an editor writes in place can be read half written,
@@ -111,23 +99,31 @@ class FileDriver(Driver):
         self._entries_size = 0
         self._missing: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._directory_missing = False  # and that was logged
+        self._index = MatchIndex(self.options.directory, self.logger)
 
     def parse_options(self, opts: dict[str, Any]) -> FileOptions:
-        """Check that there is a directory, and nothing else."""
-        unknown = sorted(key for key in opts if key != "directory")
+        """Check that there is a directory, and nothing that is not known."""
+        unknown = sorted(key for key in opts if key not in _OPTIONS)
         if unknown:
-            raise DriverLoadError(f"FileDriver has no option {', '.join(unknown)}; it has directory")
+            raise DriverLoadError(
+                f"FileDriver has no option {', '.join(unknown)}; it has {', '.join(_OPTIONS)}"
+            )
         directory = opts.get("directory")
         if not isinstance(directory, str | Path) or not str(directory):
             raise DriverLoadError(
                 'FileDriver needs the option directory, as in {"directory": "/srv/instances"}'
             )
+        find_by, require_match = opts.get("find-by", ["name"]), opts.get("require-match", False)
+        if not isinstance(find_by, list) or not find_by or any(way not in _WAYS for way in find_by):
+            raise DriverLoadError(f"FileDriver: find-by is a list of some of {', '.join(_WAYS)}")
+        if not isinstance(require_match, bool):
+            raise DriverLoadError("FileDriver: require-match is true or false")
         path = os.path.abspath(directory)
         if not os.path.isdir(path):
             raise DriverLoadError(f"FileDriver: {path} is not a directory, or cannot be reached")
         if not os.access(path, os.R_OK | os.X_OK):
             raise DriverLoadError(f"FileDriver: {path} cannot be read by this user")
-        return FileOptions(path)
+        return FileOptions(path, tuple(dict.fromkeys(find_by)), require_match)
 
     def get_instance(self, vm_client: VMClient) -> InstanceData | None:
         """Return the instance that the VM's definition describes; a copy, which the caller may change.
@@ -136,18 +132,26 @@ class FileDriver(Driver):
             DefinitionError: it has faults, which are logged.
         """
         name = vm_client.vm_name
-        for path in self._candidates(name):
+        for way, path in self._candidates(vm_client):
             entry = self._look(path, name)
-            if entry is not None:
-                with self._lock:
-                    self._missing.pop(name, None)
-                    self._directory_missing = False
-                if entry.instance is None:
-                    raise DefinitionError(entry.faults, logged=True)
-                return entry.instance.copy()
+            if entry is None or not _is_found_by(way, entry.instance, vm_client):
+                continue  # there is none; or it has changed since the index has seen it
+            with self._lock:
+                self._missing.pop(name, None)
+                self._directory_missing = False
+            if entry.instance is None:
+                raise DefinitionError(entry.faults, logged=True)
+            return self._copy(entry.instance, path)
         if self._check_directory():
             self._note_missing(name)
         return None
+
+    def _copy(self, instance: InstanceData, path: str) -> InstanceData:
+        copy = instance.copy()
+        copy.source = os.path.splitext(os.path.basename(path))[0]
+        if self.options.require_match and instance.match is None:
+            copy.denied = "its definition has no match, which require-match demands"
+        return copy
 
     def reload(self) -> None:
         """Forget what was parsed and what was logged."""
@@ -156,8 +160,23 @@ class FileDriver(Driver):
             self._entries_size = 0
             self._missing.clear()
             self._directory_missing = False
+        self._index.hurry()
 
-    def _candidates(self, name: str) -> Iterator[str]:
+    def close(self) -> None:
+        """End the thread of the index."""
+        self._index.close()
+
+    def _candidates(self, vm: VMClient) -> Iterator[tuple[str, str]]:
+        """Yield what may be the VM's definition, as it is found and its path, in the order of ``find-by``."""
+        for way in self.options.find_by:
+            if way == "name":
+                yield from (("name", path) for path in self._named(vm.vm_name))
+            elif claim := _claim(way, vm):
+                path = self._index.find(way, claim)
+                if path is not None:
+                    yield way, path
+
+    def _named(self, name: str) -> Iterator[str]:
         for stem in dict.fromkeys((name, _escaped(name))):
             if _is_plain(stem):
                 for suffix in SUFFIXES:
@@ -170,7 +189,7 @@ class FileDriver(Driver):
             if known is not None:
                 self._entries.move_to_end(path)
         try:
-            signature = _Signature.of(os.stat(path))
+            signature = Signature.of(os.stat(path))
             if known is not None and known.settled and known.signature == signature:
                 return known
             entry = self._read(path, known)
@@ -189,10 +208,9 @@ class FileDriver(Driver):
         return entry
 
     def _read(self, path: str, known: _Entry | None) -> _Entry:
-        signature, text = self._read_whole(path)
+        signature, text = read_whole(self.options.directory, path)
         digest = hashlib.blake2b(text, digest_size=16).digest()
-        # A time in the future (clocks differ, on NFS) has not settled either.
-        settled = self.clock_ns() - max(signature.mtime_ns, signature.ctime_ns) > SETTLED_NS
+        settled = signature.is_settled(self.clock_ns())
         if known is not None and known.digest == digest:
             return known._replace(signature=signature, settled=settled)
         try:
@@ -200,22 +218,6 @@ class FileDriver(Driver):
             return _Entry(signature, settled, digest, parse_definition(text, printable(path)))
         except DefinitionError as error:
             return _Entry(signature, settled, digest, None, str(error))
-
-    def _read_whole(self, path: str) -> tuple[_Signature, bytes]:
-        """Read a file through one descriptor, none of whose properties changed meanwhile."""
-        target = Path(os.path.realpath(path))
-        if not target.is_relative_to(os.path.realpath(self.options.directory)):
-            raise DefinitionError("is a link that leads out of the directory")
-        for _ in range(READ_ATTEMPTS):
-            # First, because opening a device can set it going. O_NONBLOCK is for a FIFO put here just now.
-            if not stat.S_ISREG(os.stat(target).st_mode):
-                raise DefinitionError("is not a file")
-            with open(os.open(target, _READ_ONLY), "rb") as file:
-                before = _Signature.of(os.fstat(file.fileno()))
-                text = file.read(MAX_DEFINITION + 1)
-                if before == _Signature.of(os.fstat(file.fileno())):
-                    return before, text
-        raise DefinitionError("changes while it is read; the VM's next request reads it again")
 
     def _keep(self, path: str, entry: _Entry) -> _Entry | None:
         """Remember an entry; return the one it replaces."""
@@ -260,6 +262,19 @@ def _can_read(directory: str) -> bool:
     return os.path.isdir(directory) and os.access(directory, os.R_OK | os.X_OK)
 
 
+def _claim(way: str, vm: VMClient) -> uuid.UUID | None:
+    return vm.vm_vc_uuid if way == "vc-uuid" else vm.vm_bios_uuid
+
+
+def _is_found_by(way: str, instance: InstanceData | None, vm: VMClient) -> bool:
+    """Tell whether what was found in some way still is; where it has faults, they are told."""
+    if way == "name" or instance is None:
+        return True
+    if instance.match is None:
+        return False
+    return _claim(way, vm) == (instance.match.vc_uuid if way == "vc-uuid" else instance.match.bios_uuid)
+
+
 def _escaped(name: str) -> str:
     """Return the name as vSphere writes it, whether it came escaped or not."""
     plain = _ESCAPED.sub(lambda match: _ESCAPES[match[0].lower()], name)
@@ -267,8 +282,8 @@ def _escaped(name: str) -> str:
 
 
 def _is_plain(stem: str) -> bool:
-    """Tell whether a name is one file's name, of text that a file system can hold."""
-    if not stem or "/" in stem or "\0" in stem:
+    """Tell whether a name is one file's name, of text that a file system can hold, and a VM's."""
+    if not stem or "/" in stem or "\0" in stem or stem.startswith("_"):
         return False
     try:
         stem.encode()

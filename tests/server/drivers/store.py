@@ -1,5 +1,6 @@
 """A directory of definitions and the driver that serves it, for the tests of FileDriver."""
 
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,9 +22,10 @@ def refused(*_: object) -> int:
 class Store:
     """A directory of definitions, a driver on it, and the names of the hosts it serves."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **options: Any) -> None:
         self.directory = directory
-        self.driver = FileDriver({"directory": str(directory)})
+        self.faults: list[str] = []
+        self.driver = FileDriver({"directory": str(directory), **options})
         self.driver.clock_ns = lambda: max(path.stat().st_mtime_ns for path in directory.iterdir()) + self.age
         self.age = LATER_NS
 
@@ -32,12 +34,15 @@ class Store:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def ask(self, name: str) -> InstanceData | None:
-        """Return the instance of the VM with this name; None where there is none, or one with faults."""
-        client: Any = SimpleNamespace(vm_name=name)
+    def ask(
+        self, name: str, vc_uuid: uuid.UUID | None = None, bios_uuid: uuid.UUID | None = None
+    ) -> InstanceData | None:
+        """Return the instance of a VM; None where there is none, or one with faults, which are noted."""
+        client: Any = SimpleNamespace(vm_name=name, vm_vc_uuid=vc_uuid, vm_bios_uuid=bios_uuid)
         try:
             return self.driver.get_instance(client)
-        except DefinitionError:
+        except DefinitionError as error:
+            self.faults.append(str(error))
             return None
 
     def hostname(self, name: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.server.drivers.store import GOOD, Store
 from vmw_cloudinit_metadata.drivers import file as file_module
+from vmw_cloudinit_metadata.drivers import reading
 from vmw_cloudinit_metadata.drivers.file import ENTRY_BYTES, FileDriver
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
 
@@ -179,13 +180,13 @@ def test_a_change_that_size_and_times_do_not_tell_is_seen_while_the_file_is_youn
 ) -> None:
     path = store.write("web-01.yaml", GOOD.format("old"))
     status = path.stat()
-    frozen = file_module._Signature.of(status)
+    frozen = reading.Signature.of(status)
     store.age = 0
     assert store.hostname("web-01") == "old"
     path.write_text(GOOD.format("new"))
     with pytest.MonkeyPatch.context() as patch:
         # A file system whose clock has not ticked since.
-        patch.setattr(file_module._Signature, "of", lambda _: frozen)
+        patch.setattr(reading.Signature, "of", lambda _: frozen)
         assert store.hostname("web-01") == "new"
         assert store.hostname("web-01") == "new"
     assert len(parsed) == 2, "the same bytes are not parsed again"
@@ -289,7 +290,7 @@ def test_several_threads_may_ask_at_once(store: Store, caplog: pytest.LogCapture
         ),
         (
             {"directory": "/dev/null", "dir": 1, "cache": 2},
-            "FileDriver has no option cache, dir; it has directory",
+            "FileDriver has no option cache, dir; it has directory, find-by, require-match",
         ),
         ({"directory": "/dev/null"}, "FileDriver: /dev/null is not a directory, or cannot be reached"),
     ],
