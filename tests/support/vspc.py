@@ -125,9 +125,9 @@ class Clock:
         return self.now
 
 
-def vmotion_table(clock: Callable[[], float], max_orphans: int = 10) -> VMotionTable:
+def vmotion_table(clock: Callable[[], float], max_orphans: int = 10, capacity: int = 100) -> VMotionTable:
     numbers = itertools.count(1)
-    return VMotionTable(clock, max_orphans, new_secret=lambda size: secret(next(numbers)))
+    return VMotionTable(clock, capacity, max_orphans, new_secret=lambda size: secret(next(numbers)))
 
 
 class Host:

@@ -138,7 +138,7 @@ class VSPCServer:
             ListenError: an address cannot be listened on; then none is.
         """
         self.loop = asyncio.get_running_loop()
-        self._vmotions = VMotionTable(self.loop.time)
+        self._vmotions = VMotionTable(self.loop.time, self._admission.most)
         sockets = open_sockets(self.options.listen, self.options.tls_listen, self.options.inherited)
         self._running = True
         addresses = []

@@ -51,10 +51,12 @@ class VMotionTable:
     def __init__(
         self,
         clock: Callable[[], float],
+        capacity: int,
         max_orphans: int = MAX_ORPHANS,
         new_secret: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._clock = clock
+        self._capacity = capacity  # for the orphans of all hosts: addresses may be many
         self._max_orphans = max_orphans
         self._new_secret = new_secret
         self._orphans: Counter[str] = Counter()  # by the hosts they began on
@@ -134,7 +136,7 @@ class VMotionTable:
         return expired
 
     def _abandon(self, vmotion: VMotion) -> bool:
-        if self._orphans[vmotion.peer] >= self._max_orphans:
+        if self._orphans[vmotion.peer] >= self._max_orphans or self._orphans.total() >= self._capacity:
             self.end(vmotion)
             return False
         self._set_orphan(vmotion, True)

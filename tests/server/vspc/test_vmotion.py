@@ -46,7 +46,7 @@ def test_the_token_is_the_sequence_and_a_secret(table: VMotionTable) -> None:
 
 
 def test_secrets_are_random_and_of_eight_bytes(clock: Clock) -> None:
-    table = VMotionTable(clock)
+    table = VMotionTable(clock, capacity=2)
     one, other = begun(table, port(), b"abcd"), begun(table, port(), b"abcd")
     assert len(one.token) == len(other.token) == 4 + SECRET_BYTES
     assert one.token != other.token
@@ -152,6 +152,14 @@ def test_a_host_has_so_many_orphans_and_another_host_as_many(table: VMotionTable
     assert [vmotion.ended for vmotion in kept] == [False] * 4
     assert len(table) == 4
     assert not begun(table, port()).ended
+
+
+def test_all_hosts_together_have_so_many_orphans(clock: Clock) -> None:
+    table = vmotion_table(clock, max_orphans=2, capacity=3)
+    for number in range(3):
+        orphan(table, f"2001:db8::{number}")
+    one_too_many(table, "2001:db8::4")
+    assert len(table) == 3
 
 
 def test_an_orphan_that_gets_a_destination_makes_room_for_another(table: VMotionTable) -> None:
