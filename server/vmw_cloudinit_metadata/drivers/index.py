@@ -18,7 +18,7 @@ from typing import Any
 
 from vmw_cloudinit_metadata.definition import parse_match
 from vmw_cloudinit_metadata.drivers.reading import Signature, is_definition, read_whole
-from vmw_cloudinit_metadata.errors import MetadataError
+from vmw_cloudinit_metadata.errors import DefinitionError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceMatch
 from vmw_cloudinit_metadata.log import describe, printable
 
@@ -30,8 +30,9 @@ BUSY_SHARE = 0.1
 # Beyond any site's number of VMs: some 50 MB of index.
 MAX_FILES = 100_000
 
-# Of the definitions that claim one UUID, so many are named.
+# So many definitions that claim one UUID are named, and so many new faults are logged at once.
 MAX_NAMED = 5
+MAX_LOGGED = 100
 
 _Claim = tuple[str, uuid.UUID]  # the key of match, and its value
 
@@ -84,8 +85,9 @@ class MatchIndex:
         """Return the path of the definition with this ``vc-uuid`` or ``bios-uuid``, None without one."""
         with self._lock:
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="definitions", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="definitions", daemon=True)
+                thread.start()  # or there is no thread to spare; the next question tries again
+                self._thread = thread
         self._built.wait()
         name = self._found.get((key, value))
         return None if name is None else os.path.join(self._directory, name)
@@ -131,8 +133,11 @@ class MatchIndex:
             complaints.add(
                 f"{self._directory}: more than {MAX_FILES:,} definitions; some are not found by UUID"
             )
-        for complaint in sorted(complaints - self._complaints):
+        news = sorted(complaints - self._complaints)
+        for complaint in news[:MAX_LOGGED]:
             self._logger.error("%s", complaint)
+        if len(news) > MAX_LOGGED:
+            self._logger.error("%s: and %d more such faults", self._directory, len(news) - MAX_LOGGED)
         self._complaints = complaints
 
     def _run(self) -> None:
@@ -155,13 +160,16 @@ class MatchIndex:
                     yield entry.name, Signature.of(entry.stat())
 
     def _read(self, name: str, signature: Signature) -> _File:
-        match, fault = None, ""
         try:
             signature, text = read_whole(self._directory, self._path(name))
-            match = parse_match(text)
         except OSError as error:
-            fault = f"cannot be read: {error.strerror}"
+            return _File(signature, False, None, f"cannot be read: {error.strerror}")
         except MetadataError as error:
+            return _File(signature, False, None, f"is not found by UUID: {error}")
+        match, fault = None, ""
+        try:
+            match = parse_match(text)
+        except DefinitionError as error:
             fault = f"is not found by UUID: {error}"
         return _File(signature, signature.is_settled(self._clock_ns()), match, fault)
 

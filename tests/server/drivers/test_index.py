@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.drivers.store import refused
 from vmw_cloudinit_metadata.drivers import index as index_module
 from vmw_cloudinit_metadata.drivers import reading
 from vmw_cloudinit_metadata.drivers.index import MatchIndex
@@ -189,6 +190,28 @@ def test_a_file_that_cannot_be_read_is_said_once(
     ]
 
 
+def test_a_file_that_could_not_be_read_is_tried_again_although_it_has_not_changed(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = directory.write("web-01.yaml", definition(vc_uuid=VC))
+    with monkeypatch.context() as patch:
+        patch.setattr(index_module, "read_whole", refused)
+        assert directory.find("vc-uuid", VC) is None
+    directory.index.refresh()
+    assert directory.find("vc-uuid", VC) == "web-01.yaml"
+    assert caplog.messages == [f"{path}: cannot be read: Permission denied"]
+
+
+def test_of_many_faults_some_are_logged_and_the_others_counted(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(index_module, "MAX_LOGGED", 3)
+    for number in range(10):
+        directory.write(f"web-{number}.yaml", "match: x")
+    assert directory.find("vc-uuid", VC) is None
+    assert caplog.messages[3:] == [f"{directory.path}: and 7 more such faults"]
+
+
 def test_a_definition_with_other_faults_is_found(directory: Directory) -> None:
     directory.write("web-01.yaml", f"metadata: {{}}\nmatch: {{vc-uuid: {VC}}}\n")
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
@@ -261,6 +284,21 @@ def test_the_thread_looks_again_by_itself_and_at_once_when_it_is_told(
     directory.index.hurry()
     for _ in range(3):
         assert looked.acquire(timeout=PATIENCE)
+    assert directory.find("vc-uuid", VC) == "web-01.yaml"
+
+
+def test_a_system_without_a_thread_to_spare_is_asked_again(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write("web-01.yaml", definition(vc_uuid=VC))
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            directory.find("vc-uuid", VC)
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
 
 
