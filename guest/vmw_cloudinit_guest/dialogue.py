@@ -136,8 +136,9 @@ class Dialogue:
         if answer is None:
             self._receive_without_sum(packet, now)
         elif answer.get("id") != self._id:
-            # To an earlier attempt: the server is slow, and there is more to come.
-            self._due = max(self._due, now + self._wait)
+            # To an earlier attempt: the server is slow, and the next answer is as far behind as its question.
+            # Who waits no longer than that overtakes it, again and again.
+            self._due = max(self._due, now + 2 * self._wait)
         elif self.version == 1:
             self.version = 2
             self._begin_run(now)

@@ -1,6 +1,7 @@
 import gzip
 import random
-from typing import Callable
+from collections import deque
+from typing import Callable, Tuple
 
 import pytest
 
@@ -96,9 +97,25 @@ def test_an_answer_to_an_earlier_attempt_is_passed_over_and_the_next_one_waited_
     guest.clock.now += 1.5
     guest.hears(early)
     assert guest.dialogue.progressed is None
-    assert guest.dialogue.seconds_until_due(guest.clock.now) == 2
+    assert guest.dialogue.seconds_until_due(guest.clock.now) == 4
     guest.hears(late)
     assert guest.dialogue.progressed == guest.clock.now
+
+
+@pytest.mark.parametrize("late", [0.5, 1.5, 7, 8, 8.01, 15, 19.99, 20, 20.01, 50])
+def test_a_slow_server_is_heard_in_the_end_and_never_overtaken(late: float) -> None:
+    guest = Version2Conversation(Version2Server())
+    coming: deque[Tuple[float, bytes]] = deque()
+    while guest.dialogue.progressed is None:
+        due = guest.clock.now + guest.dialogue.seconds_until_due(guest.clock.now)
+        if coming and coming[0][0] < due:
+            guest.clock.now, answer = coming.popleft()
+            guest.hears(answer)
+        else:
+            answer = guest.server.answer(guest.says())
+            coming.append((guest.clock.now + late, answer))
+        # Not the first answer counts, but that to the last attempt before it.
+        assert guest.elapsed <= 2 * late
 
 
 def test_an_answer_before_any_question_is_passed_over() -> None:
