@@ -231,6 +231,48 @@ def test_what_a_driver_said_is_not_kept_for_ever_for_a_guest_that_does_not_come_
 
 
 @pytest.mark.usefixtures("impatient")
+def test_it_is_dropped_when_the_guest_has_been_silent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        await talk.ask("metadata")
+        await talk.driver.until_held()
+        call = talk.session._call
+        assert call is not None
+        release()
+        await asyncio.wait([call])
+        monkeypatch.setattr(session_module, "RUN_SECONDS", 0.0)
+        await talk.answers()
+        talk.session._call_ended(call)
+        talk.receive(Packet("SILENCE"))
+        while talk.session._call:
+            await asyncio.sleep(0)
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_end_of_an_earlier_call_says_nothing_of_the_one_under_way(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        monkeypatch.setattr(session_module, "RUN_SECONDS", 0.0)
+        talk = Talk()
+        release = talk.driver.hold()
+        await talk.ask("metadata")
+        await talk.driver.until_held()
+        under_way = talk.session._call
+        earlier = asyncio.create_task(asyncio.sleep(0))
+        await earlier
+        talk.session._call_ended(earlier)
+        await talk.ask("metadata")
+        assert talk.session._call is under_way
+        release()
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
 def test_an_exception_that_nobody_comes_for_is_not_logged_with_its_text(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,6 +326,22 @@ def test_a_vm_that_has_been_silent_for_a_minute_is_forgotten(
         await talk.ask("userdata")
         assert talk.driver.asked == ["web-01"] * 2
         talk.session.close()
+
+    run(test())
+
+
+def test_the_minute_begins_anew_with_every_packet(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        await talk.ask("metadata")
+        first = talk.session._silence
+        await talk.ask("userdata")
+        assert first is not None
+        assert first.cancelled()
+        assert talk.session._silence is not first
+        talk.session.close()
+        assert talk.session._silence is not None
+        assert talk.session._silence.cancelled()
 
     run(test())
 
