@@ -167,6 +167,7 @@ class Dialogue:
             self.busy = busy.sentence
             self._ask(now + busy.seconds)
         except ChangedError:
+            self.version = None  # a run settles its own: with this word a server can also go over to 1
             self._begin_run(now)
         except RefusedError as refused:
             self.refusal = refused

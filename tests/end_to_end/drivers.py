@@ -106,6 +106,21 @@ class _Version1Client(VMClient):
         await super().write_userdata()
 
 
+class GreetingDriver(FileDriver):
+    """Definitions, served by a client that answers for the user-data before its base sees the packet."""
+
+    def new_client(self, vm_name: str, writer: Writer) -> VMClient:
+        return _GreetingClient(vm_name, writer, self)
+
+
+class _GreetingClient(VMClient):
+    async def process_packets(self, code: str, data: str) -> None:
+        if code == "REQUEST_USERDATA":
+            await self.write("RESPONSE_USERDATA", "#!/bin/sh\necho hello\n")
+        else:
+            await super().process_packets(code, data)
+
+
 class NoisyDriver(FileDriver):
     """Definitions on a line that others write to as well: a console server, or a person at a terminal."""
 

@@ -61,6 +61,16 @@ async def test_a_code_that_a_site_has_added_is_answered_by_its_client(tmp_path: 
 
 
 @in_loop
+async def test_a_client_that_answers_for_a_document_itself_is_followed_to_version_1(tmp_path: Path) -> None:
+    driver = "tests.end_to_end.drivers:GreetingDriver"
+    async with World(tmp_path, {"web-01": definition("web-01")}, driver=driver) as world:
+        fetched = await world.fetch("web-01")
+        assert (fetched.exit_code, fetched.complaint) == (0, "")
+        assert fetched.seed["user-data"] == b"#!/bin/sh\necho hello\n"
+        await world.server.logged("is answered in version 1: its client has its own REQUEST_USERDATA")
+
+
+@in_loop
 async def test_a_vm_that_is_not_in_the_inventory_is_not_served(tmp_path: Path) -> None:
     options = inventory(tmp_path, b"")
     async with World(tmp_path, driver="tests.end_to_end.drivers:InventoryDriver", options=options) as world:

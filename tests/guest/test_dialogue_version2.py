@@ -8,6 +8,7 @@ import pytest
 from tests.guest.conversation import (
     METADATA,
     NETWORKDATA,
+    PAYLOADS,
     RANDOM,
     USERDATA,
     Version2Conversation,
@@ -63,6 +64,19 @@ def test_what_changes_all_the_time_is_given_up() -> None:
 
 
 # Two versions
+
+
+def test_a_server_can_go_over_to_version_1_by_saying_that_all_has_changed() -> None:
+    server = Version2Server()
+    server.statuses["USERDATA"] = "changed"
+    guest = Version2Conversation(server)
+    while server.codes[-1:] != ["USERDATA"]:
+        guest.hears(server.answer(guest.says()))
+    for document in ("METADATA", "NETWORKDATA", "USERDATA", "METADATA"):
+        assert asked_for(guest.says())[0] == document
+        guest.hears(response(document, PAYLOADS[document]))
+    assert guest.dialogue.version == 1
+    assert guest.contents["user-data"] == USERDATA
 
 
 def test_after_version_2_an_answer_of_version_1_is_noise() -> None:

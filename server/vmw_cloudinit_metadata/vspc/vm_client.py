@@ -101,6 +101,7 @@ class VMClient:
         )
         self._status = ""  # of the answer to the packet at hand
         self._wrote = False  # whether a packet of version 1 went out for it
+        self._left_run: str | None = None  # in whose middle version 2 was left
         self._unknown_codes: set[str] = set()
 
     async def receive(self, packet: Packet) -> str:
@@ -115,7 +116,7 @@ class VMClient:
         if report_id is None:
             # 0.0.8 hands the payload over as text. Bytes that are none come back with surrogateescape.
             await self.process_packets(packet.code, packet.payload.decode(errors="surrogateescape"))
-            if self.answers_in_version_2 and self._wrote and not self._status:
+            if self._wrote and not self._status:
                 await self._follow_own_answer(packet)
         else:
             self.logger.debug("%r < %s", self.vm_name, packet.code)
@@ -212,16 +213,21 @@ class VMClient:
     async def _follow_own_answer(self, packet: Packet) -> None:
         """Leave version 2, if a client's own ``process_packets`` has answered for a document.
 
-        That answer is of version 1, and a guest takes no two versions in one run: it is told to begin anew.
+        That answer is of version 1, and a guest takes no two versions in one run: it is told to begin anew,
+        as often as it asks in that run. Where METADATA is answered so, the run is one of version 1.
         """
         request = None
         with contextlib.suppress(ProtocolError):  # broken: its guest takes no answer for one to it
             request = version2.read_request(packet)
-        if request is not None and request.document in version2.DOCUMENTS:
+        if request is None or request.document not in version2.DOCUMENTS:
+            return
+        if self.answers_in_version_2:
             self.answers_in_version_2 = False
+            self._left_run = None if request.document == "metadata" else request.run
             self.logger.info(
                 "%r is answered in version 1: its client has its own %s", self.vm_name, packet.code
             )
+        if request.run == self._left_run:
             changed = version2.refusal(Status.CHANGED, "this server goes over to version 1")
             await self._send(changed, request.response_code, request.id)
 

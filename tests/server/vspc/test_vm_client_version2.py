@@ -227,6 +227,7 @@ def test_a_client_that_writes_documents_its_own_way_is_one_of_version_1(client: 
     guest = Guest(web(), client)
     assert guest.sends(request("metadata")) == ""
     assert [packet.options for packet in guest.serial.packets()] == [""]
+    assert guest.sends(request("metadata", run="")) == ""
     guest.sends(request("userdata"))
     assert [packet.code for packet in guest.serial.packets()] == ["RESPONSE_USERDATA"]
     assert guest.sends(request("nonsense")) == ""
@@ -254,7 +255,23 @@ def test_a_client_that_answers_for_a_document_itself_takes_its_guest_back_to_ver
     assert own == Packet("RESPONSE_USERDATA", b"#!/bin/sh\necho hello\n")
     assert read(changed).status == "changed"
     assert caplog.messages == ["'web-01' is answered in version 1: its client has its own REQUEST_USERDATA"]
+    assert guest.sends(request("userdata")) == "changed"  # it has asked again before it was told
     for document in ("metadata", "userdata", "networkdata"):
+        assert guest.sends(request(document, run="00000002")) == ""
+        (packet,) = guest.serial.packets()
+        assert (packet.code, packet.options) == (f"RESPONSE_{document.upper()}", "")
+
+
+def test_one_that_answers_metadata_itself_is_of_version_1_from_the_beginning() -> None:
+    class OwnMetadata(VMClient):
+        async def process_packets(self, code: str, data: str) -> None:
+            if code == "REQUEST_METADATA":
+                await self.write("RESPONSE_METADATA", '{"instance-id": "i-7"}')
+            else:
+                await super().process_packets(code, data)
+
+    guest = Guest(web(), OwnMetadata)
+    for document in ("metadata", "userdata", "metadata"):
         assert guest.sends(request(document)) == ""
         (packet,) = guest.serial.packets()
         assert (packet.code, packet.options) == (f"RESPONSE_{document.upper()}", "")
