@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.version2 import Answered, read, report, request
@@ -18,6 +18,9 @@ from vmw_cloudinit_metadata.vspc.version2 import MAX_PIECE, Answer, Request, Sta
 from vmw_cloudinit_wire import Packet, decode, encode, options
 
 SECRET = "hunter2"
+
+# A busy machine is no fault of what is tested.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ID, RUN = "5f3a9c01", "7c01aa52"
 
 
@@ -229,6 +232,7 @@ def test_a_repr_shows_no_payload() -> None:
     assert repr(version2.answer(Request("REQUEST_USERDATA", ID, RUN), web(SECRET))) == "<Answer ok 7 bytes>"
 
 
+@patient
 @given(
     st.binary(max_size=40_000),
     st.lists(st.integers(1, 3 * MAX_PIECE), min_size=1, max_size=8),
@@ -252,6 +256,7 @@ values = st.text(' 019-af;=#!\n\0"', max_size=12) | st.integers(-3, 10**12).map(
 keys = st.sampled_from(["v", "run", "id", "offset", "limit", "etag", "have", "accept", "x", ""])
 
 
+@patient
 @given(
     st.sampled_from(["REQUEST_METADATA", "REQUEST_USERDATA", "REQUEST_NETWORKDATA"]),
     st.lists(st.tuples(keys, values)),
@@ -274,6 +279,7 @@ def test_options_of_any_kind_are_answered_or_broken(
     assert read(decode(encode(answer))).options["id"] == asked.id
 
 
+@patient
 @given(st.binary(max_size=60))
 def test_a_payload_of_any_bytes_is_version_1_or_broken(payload: bytes) -> None:
     with contextlib.suppress(ProtocolError):

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.server.vspc.test_vm_client import SECRET, Dialogue, web
@@ -17,6 +17,9 @@ from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, PacketCode, VMClient
 from vmw_cloudinit_wire import Packet, decode, options
 
 REPORT = b'{"stage": "seed", "boot-id": "0a0a"}'
+
+# A busy machine is no fault of what is tested.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Guest(Dialogue):
@@ -335,6 +338,7 @@ values = st.text("0123456789af-,;=#!é\n", max_size=9) | st.sampled_from(["2", R
 payloads = st.binary(max_size=40) | st.sampled_from([b"", REPORT])
 
 
+@patient
 @given(codes, st.lists(st.tuples(keys, values), max_size=6), payloads, st.sampled_from("12r"))
 def test_any_packet_is_answered_with_whole_lines_or_not_at_all(
     code: str, pairs: list[tuple[str, str]], payload: bytes, kind: str
