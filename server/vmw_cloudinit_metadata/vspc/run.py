@@ -25,6 +25,10 @@ SNAPSHOT_SECONDS = 5.0
 # than it ever is in one: 30 s without progress end it (wire, Timers).
 RUN_SECONDS = 60.0
 
+# However often a guest asks, its run ends then, and what it may have is asked for anew: the guest chooses the
+# id, and one that keeps it must not be served for ever.
+MAX_RUN_SECONDS = 900.0
+
 # When to ask again after a driver has failed: what it needs may be down, and soon be back.
 RETRY_SECONDS = 5
 # The longest that a guest waits when it is told to.
@@ -50,6 +54,7 @@ class Run:
 
     id: str  # "" in version 1, which has none
     snapshot: Snapshot
+    began: float
     asked: bool = False  # whether secrets may go out in it
     denied: str | None = None  # the answer to that: None, or a sentence
 
@@ -72,8 +77,8 @@ class Runs:
             source = await self._take()
             if isinstance(source, Answer):
                 return source  # a run begins with a snapshot: the next request asks the driver again
-            run = self._version_2 = Run(request.run, source)
-        self._version_2_ends = self._vm.clock() + RUN_SECONDS
+            run = self._version_2 = Run(request.run, source, self._vm.clock())
+        self._version_2_ends = min(self._vm.clock() + RUN_SECONDS, run.began + MAX_RUN_SECONDS)
         answer = version2.answer(request, run.snapshot)
         if request.document in SECRET_DOCUMENTS and answer.status is Status.OK:
             return await self._deny(run) or answer
@@ -86,8 +91,9 @@ class Runs:
         """
         if self._vm.clock() >= self._version_1_ends:
             source = await self._take()
-            self._version_1 = Run("", source) if isinstance(source, Snapshot) else None
-            self._version_1_ends = self._vm.clock() + SNAPSHOT_SECONDS
+            now = self._vm.clock()
+            self._version_1 = Run("", source, now) if isinstance(source, Snapshot) else None
+            self._version_1_ends = now + SNAPSHOT_SECONDS
         return self._version_1.snapshot if self._version_1 else None
 
     async def version_1_secrets(self) -> Snapshot | None:

@@ -12,7 +12,7 @@ import pytest
 from vmw_cloudinit_metadata.errors import ConfigurationError, DefinitionError, DriverBusyError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc import access
-from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS, SNAPSHOT_SECONDS, Runs
+from vmw_cloudinit_metadata.vspc.run import MAX_RUN_SECONDS, RUN_SECONDS, SNAPSHOT_SECONDS, Runs
 from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 
@@ -242,6 +242,17 @@ def test_who_may_have_secrets_is_asked_once_a_run_and_before_the_first_byte() ->
     assert vm.asked_for == [FIRST]
     vm.ask("vendordata", SECOND)
     assert vm.asked_for == [FIRST, SECOND]
+
+
+def test_a_run_that_never_ends_is_another_one_after_a_while() -> None:
+    vm = VM(web("first"))
+    began = vm.now
+    while vm.now < began + MAX_RUN_SECONDS:
+        assert vm.ask().payload == b"first"
+        vm.now += RUN_SECONDS / 2
+    vm.instance, vm.sentence = web("second"), "no more"
+    assert vm.ask().status is Status.DENIED
+    assert vm.asked_for == [FIRST, FIRST]
 
 
 @pytest.mark.parametrize("document", ["userdata", "vendordata"])
