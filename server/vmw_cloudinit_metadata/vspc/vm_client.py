@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from vmw_cloudinit_metadata import nocloud
-from vmw_cloudinit_metadata.errors import ProtocolError, ReportError
+from vmw_cloudinit_metadata.errors import MetadataError, ProtocolError, ReportError
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata, InstanceNetworkData
 from vmw_cloudinit_metadata.vspc import version2
 from vmw_cloudinit_metadata.vspc.report import Report
-from vmw_cloudinit_metadata.vspc.run import Runs
+from vmw_cloudinit_metadata.vspc.run import RETRY_SECONDS, Runs
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 from vmw_cloudinit_wire import Packet, encode
 
@@ -80,7 +80,8 @@ class VMClient:
             its call goes on, and the next request waits for it.
         may_serve: say whether an instance's user-data and vendor-data may go out in a run (its id, "" in
             version 1): None, or the sentence for the guest. Asked once a run, before the first byte goes.
-        take_report: take what the guest says of its boot.
+        take_report: take what the guest says of its boot, with the instance that it has; raises a
+            ``MetadataError`` if the guest is to send it again, having logged why.
     """
 
     def __init__(self, vm_name: str, writer: Writer, driver: "Driver") -> None:
@@ -93,7 +94,7 @@ class VMClient:
         self.driver = driver
         self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._ask_driver
         self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._serve_unlimited
-        self.take_report: Callable[[Report], Awaitable[None]] = self._drop_report
+        self.take_report: Callable[[InstanceData, Report], Awaitable[None]] = self._drop_report
         self.clock: Callable[[], float] = time.monotonic
         self._runs = Runs(self)
         self.answers_in_version_2 = all(
@@ -240,7 +241,10 @@ class VMClient:
         source = await self._runs.current()
         if isinstance(source, Answer):
             return source
-        await self.take_report(report)
+        try:
+            await self.take_report(source.instance, report)
+        except MetadataError:
+            return version2.refusal(Status.BUSY, "the server cannot keep reports; see its log", RETRY_SECONDS)
         return Answer(Status.OK)
 
     async def _send(self, answer: Answer, code: str, request_id: str) -> None:
@@ -259,7 +263,7 @@ class VMClient:
         limited = instance.serve is not None
         return "this server does not keep what 'serve' in this VM's definition asks for" if limited else None
 
-    async def _drop_report(self, report: Report) -> None:
+    async def _drop_report(self, instance: InstanceData, report: Report) -> None:
         return
 
     def _note_unknown(self, code: str) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from tests.server.vspc.test_vm_client import SECRET, Dialogue, web
 from tests.support.version2 import RUN, Answered, id_of, read, read_line, report, request
+from vmw_cloudinit_metadata.errors import StateError
+from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.snapshot import Document
 from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, PacketCode, VMClient
@@ -54,7 +56,9 @@ class Guest(Dialogue):
         return answered
 
     def listens(self) -> "Guest":
-        async def keep(report: Report) -> None:
+        async def keep(instance: InstanceData, report: Report) -> None:
+            assert instance.metadata is not None
+            assert instance.metadata.hostname == "web-01"
             self.reports.append(report)
 
         self.client.take_report = keep
@@ -317,6 +321,17 @@ def test_a_report_of_a_vm_that_is_not_served_is_not_taken(instance: Any, status:
     guest = Guest(instance).listens()
     assert guest.reports_of_itself().status == status
     assert guest.reports == []
+
+
+def test_a_report_that_cannot_be_kept_is_to_come_again() -> None:
+    async def fail(instance: InstanceData, report: Report) -> None:
+        raise StateError("no space left on device")
+
+    guest = Guest(web())
+    guest.client.take_report = fail
+    answer = guest.reports_of_itself()
+    assert (answer.status, answer.options["retry"]) == ("busy", "5")
+    assert answer.payload == b"the server cannot keep reports; see its log"
 
 
 def test_a_broken_report_is_not_answered(caplog: pytest.LogCaptureFixture) -> None:
