@@ -44,7 +44,7 @@ SERVER = {
     },
     "vspc.report": {"errors"},
     "state": {"errors", "instance", "log", "vspc.report"},
-    "drivers.driver": {"instance", "vspc.vm_client"},
+    "drivers.driver": {"instance", "vspc.report", "vspc.vm_client"},
     "drivers.reading": {"definition", "errors", "log"},
     "drivers.index": {"definition", "drivers.reading", "errors", "instance", "log"},
     "drivers.file": {
@@ -58,15 +58,20 @@ SERVER = {
         *("drivers.driver", "errors", "instance", "log", "wire"),
         *("vspc.port", "vspc.run", "vspc.vm_client", "vspc.workers"),
     },
+    "vspc.keeping": {
+        *("drivers.driver", "errors", "instance", "log", "state"),
+        *("vspc.report", "vspc.vm_client", "vspc.workers"),
+    },
     "vspc.tls": {"errors"},
     "vspc.protocol": {"errors", "log", "vspc.connection", "vspc.tls"},
     "vspc.listening": {"errors", "log", "vspc.protocol"},
     "vspc.server": {
-        *("drivers.driver", "errors", "log", "systemd"),
+        *("drivers.driver", "errors", "log", "state", "systemd"),
         *(
             "vspc.admission",
             "vspc.connection",
             "vspc.events",
+            "vspc.keeping",
             "vspc.listening",
             "vspc.port",
             "vspc.protocol",
@@ -82,14 +87,14 @@ SERVER = {
     "cli": {
         *("checks", "config", "definition", "drivers.file", "drivers.loader", "drivers.reading"),
         *("errors", "log"),
-        *("simulator", "state", "systemd", "vspc.admission", "vspc.events", "vspc.report", "vspc.server"),
+        *("simulator", "state", "systemd", "vspc.admission", "vspc.events", "vspc.server"),
         "vspc.tls",
     },
 }
 
 # A rule of its own: these touch sockets and threads, the others are given bytes, a clock and callables.
 MAY_IMPORT_ASYNCIO = {
-    *("vspc.listening", "vspc.protocol", "vspc.server", "vspc.session", "vspc.workers"),
+    *("vspc.keeping", "vspc.listening", "vspc.protocol", "vspc.server", "vspc.session", "vspc.workers"),
     *("simulator", "cli"),
     "vspc.tls",  # ssl alone, and of that what needs no socket
 }

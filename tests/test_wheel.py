@@ -98,6 +98,7 @@ vmw_cloudinit_metadata/vspc/access.py
 vmw_cloudinit_metadata/vspc/admission.py
 vmw_cloudinit_metadata/vspc/connection.py
 vmw_cloudinit_metadata/vspc/events.py
+vmw_cloudinit_metadata/vspc/keeping.py
 vmw_cloudinit_metadata/vspc/listening.py
 vmw_cloudinit_metadata/vspc/port.py
 vmw_cloudinit_metadata/vspc/protocol.py

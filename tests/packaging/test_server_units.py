@@ -21,7 +21,7 @@ SOCKET = PACKAGING / "vmw-cloudinit-metadata.socket"
 # Keys without a fixed default: the sample shows what they may look like.
 EXAMPLES = {
     *("allow", "token", "token-file", "tls-cert", "tls-key"),
-    *("max-connections", "max-connections-per-address"),
+    *("state-directory", "max-connections", "max-connections-per-address"),
 }
 # The service cannot start without them, and they have no default.
 SET = {"uri", "driver", "driver-opts"}

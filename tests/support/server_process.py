@@ -17,10 +17,10 @@ URI = "my-metadata"
 class ServerProcess:
     """A server on a port that the system chooses; its log is kept, and can be waited for."""
 
-    def __init__(self, driver: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, driver: str, options: Mapping[str, Any], *arguments: str) -> None:
         self.port = 0
         self.log: list[str] = []
-        self._driver, self._options = driver, options
+        self._driver, self._options, self._arguments = driver, options, arguments
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._logged = asyncio.Event()
@@ -32,6 +32,7 @@ class ServerProcess:
             *(sys.executable, "-W", "error", "-m", "vmw_cloudinit_metadata", "-v", "run", "--uri", URI),
             *("--driver", self._driver, "--driver-opts", json.dumps(self._options)),
             *("--listen", f"127.0.0.1:{self.port}"),
+            *self._arguments,
             # Drivers of the tests are found as drivers of the field are.
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stderr=asyncio.subprocess.PIPE,

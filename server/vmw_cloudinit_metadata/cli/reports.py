@@ -13,7 +13,6 @@ from vmw_cloudinit_metadata.log import printable
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.state.known_hosts import fingerprints, known_hosts
 from vmw_cloudinit_metadata.state.reports import KeptReport, Reports
-from vmw_cloudinit_metadata.vspc.report import Report
 
 HEADINGS = ("VM", "INSTANCE", "RECEIVED", "STAGE", "RESULT")
 
@@ -99,7 +98,7 @@ def _row(kept: KeptReport) -> tuple[str, ...]:
         printable(report.instance_id or "-"),
         _time(kept.received),
         report.stage,
-        printable(_result(report)),
+        printable(report.result),
     )
 
 
@@ -114,7 +113,7 @@ def _details(kept: KeptReport) -> Iterator[str]:
     yield f"{_time(kept.received)}  {report.stage}  {printable(kept.vm_name)}, boot {report.boot_id}"
     for key, values in (
         ("instance", [report.instance_id]),
-        ("result", [_result(report)]),
+        ("result", [report.result]),
         ("errors", report.errors),
         ("host name", [report.hostname]),
         ("datasource", [report.datasource]),
@@ -125,15 +124,6 @@ def _details(kept: KeptReport) -> Iterator[str]:
     ):
         for number, value in enumerate(value for value in values if value):
             yield f"    {'' if number else key:<12}{printable(value)}"
-
-
-def _result(report: Report) -> str:
-    """Return in a few words how it went."""
-    if report.stage == "final":
-        errors = len(report.errors)
-        return (report.status or "ended") + (f", {errors} error{'s' * (errors > 1)}" if errors else "")
-    took = "" if report.seconds is None else f" in {report.seconds:g} s"
-    return f"seed written{took}" + (f", {report.retries} retries" if report.retries else "")
 
 
 def _time(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """``run``: serve metadata until told to stop."""
 
 import contextlib
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from vmw_cloudinit_metadata.cli.parameters import (
 from vmw_cloudinit_metadata.config import Settings
 from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
+from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.vspc.admission import Network, Tokens
 from vmw_cloudinit_metadata.vspc.events import Limits
 from vmw_cloudinit_metadata.vspc.server import RESERVED_DESCRIPTORS, ServerOptions, VSPCServer
@@ -41,6 +43,11 @@ def _complete_driver(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     return [CompletionItem(name) for name in driver_names() if name.startswith(incomplete)]
+
+
+def _systemd_directory() -> str | None:
+    """Return the first directory of StateDirectory= of the unit (systemd.exec(5))."""
+    return os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None
 
 
 @click.command(
@@ -120,6 +127,13 @@ def _complete_driver(
     "SIGHUP reads it again.",
 )
 @click.option("--token", callback=check_token, hidden=True)  # for the environment and the file
+@click.option(
+    "--state-directory",
+    type=click.Path(path_type=Path),
+    default=_systemd_directory,
+    metavar="DIR",
+    help="Keep serving windows and reports here.  [default: $STATE_DIRECTORY of systemd; else nowhere]",
+)
 @click.option(
     "--max-connections",
     type=click.IntRange(min=1),
@@ -205,6 +219,7 @@ def run(
     allow: tuple[Network, ...],
     token_file: Path | None,
     token: str | None,
+    state_directory: Path | None,
     max_connections: int | None,
     max_connections_per_address: int | None,
     max_line: int,
@@ -240,6 +255,7 @@ def run(
             inherited=tuple(systemd.listen_fds()),
             allow=allow,
             tokens=server_tokens(token, token_file),
+            state=_state(state_directory),
             limits=Limits(max_line=max_line, max_suboption=max_suboption),
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,
@@ -254,6 +270,14 @@ def run(
     log.set_up(settings.log_level, settings.log_format)
     _raise_descriptor_limit()
     VSPCServer(settings.uri, load_driver(settings.driver, settings.driver_options), settings.server).start()
+
+
+def _state(path: Path | None) -> StateDirectory | None:
+    if path is None:
+        return None
+    directory = StateDirectory(path)
+    directory.make()
+    return directory
 
 
 def _certificate(certificate: Path | None, key: Path | None) -> Certificate | None:

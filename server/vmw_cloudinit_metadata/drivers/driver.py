@@ -9,6 +9,7 @@ import logging
 from typing import Any, ClassVar
 
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
 
 
@@ -53,7 +54,15 @@ class Driver(abc.ABC):
         """Return the client that answers a VM's packets; override it to return a subclass of your own."""
         return VMClient(vm_name, writer, self)
 
-    def reload(self) -> None:  # noqa: B027  # a default, not a forgotten abstract method
+    def take_report(self, vm_client: VMClient, report: Report) -> None:  # noqa: B027  # a default
+        """Take what a guest reports of its boot: that its seed is written, or how cloud-init has ended.
+
+        It is the guest's word, checked in form only. The call may block: it runs in a thread of its own, one
+        call at a time, and possibly while ``get_instance`` runs, so that no VM waits for it. What it raises
+        is logged, and the report does not come again.
+        """
+
+    def reload(self) -> None:  # noqa: B027
         """Forget what is cached; called on SIGHUP, possibly while ``get_instance`` runs."""
 
     def close(self) -> None:  # noqa: B027

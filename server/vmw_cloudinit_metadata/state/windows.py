@@ -93,9 +93,10 @@ class Windows:
         if instance.serve is None:
             return None
         with self._records.locked():
-            known = self._read(_definition(instance))
-            decided, sentence = decide(_current(known, instance, vm_name), instance.serve, run, self._now())
-            self._write(_definition(instance), known, decided)
+            known = self._read(name_of(instance))
+            window = _current(known, instance, vm_name)
+            window, sentence = decide(window, instance.serve, run, self._now())
+            self._write(name_of(instance), known, window)
         return sentence
 
     def close(self, instance: InstanceData, vm_name: str) -> None:
@@ -105,9 +106,9 @@ class Windows:
             StateError: that cannot be kept.
         """
         with self._records.locked():
-            known = self._read(_definition(instance))
+            known = self._read(name_of(instance))
             reported = replace(_current(known, instance, vm_name), reported=True)
-            self._write(_definition(instance), known, reported)
+            self._write(name_of(instance), known, reported)
 
     def rearm(self, name: str) -> tuple[str, Window | None]:
         """Arm a window anew, by the name of the definition or of the VM it was served to.
@@ -182,8 +183,8 @@ class Windows:
             self._records.write(definition, _to_json(window))
 
 
-def _definition(instance: InstanceData) -> str:
-    """Return what a window belongs to: the definition; or the instance, where a driver has no names."""
+def name_of(instance: InstanceData) -> str:
+    """Return the name of a window: the definition's, or the instance's where a driver names no definition."""
     return instance.source or _instance_id(instance)
 
 

@@ -96,6 +96,15 @@ class Report:
                 raise ReportError(f"the report has no {key!r}")
         return cls(**values)
 
+    @property
+    def result(self) -> str:
+        """How it went, in a few words."""
+        if self.stage == "final":
+            errors = f", {len(self.errors)} error{'s' * (len(self.errors) > 1)}" if self.errors else ""
+            return (self.status or "ended") + errors
+        seconds = "" if self.seconds is None else f" in {self.seconds:g} s"
+        return f"seed written{seconds}" + (f", {self.retries} retries" if self.retries else "")
+
     def to_json(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes: the keys of the wire, without those that are missing."""
         document = {key: getattr(self, key.replace("-", "_")) for key in _CHECKS}

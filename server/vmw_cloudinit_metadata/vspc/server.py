@@ -14,9 +14,11 @@ from vmw_cloudinit_metadata import systemd
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text, describe
+from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.vspc import events
 from vmw_cloudinit_metadata.vspc.admission import Admission, Network, Tokens, is_loopback
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
+from vmw_cloudinit_metadata.vspc.keeping import Keeping
 from vmw_cloudinit_metadata.vspc.listening import BACKLOG, TLS_NAME, open_sockets
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
@@ -55,6 +57,7 @@ class ServerOptions:
     inherited: tuple[tuple[int, str], ...] = ()
     allow: tuple[Network, ...] = ()  # who may connect; none: everyone
     tokens: Tokens = field(default_factory=Tokens)  # what a VM's service URI must carry; none: nothing
+    state: StateDirectory | None = None  # where serving windows and reports are kept; None: nowhere
     limits: events.Limits = field(default_factory=events.Limits)
     max_connections: int | None = None  # None: what RLIMIT_NOFILE allows, less RESERVED_DESCRIPTORS
     max_connections_per_address: int | None = None  # None: no limit; one ESXi host brings hundreds of VMs
@@ -105,6 +108,7 @@ class VSPCServer:
             self.options.max_connections_per_address,
         )
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
+        self._keeping = Keeping(self.options.state, driver)
         self._vmotions: VMotionTable
         self._vmotion_timer: asyncio.TimerHandle | None = (
             None  # one for all: each VM can begin by the thousand
@@ -179,6 +183,7 @@ class VSPCServer:
         for session in list(self._sessions.values()):
             session.close()
         self._sessions.clear()
+        await self._keeping.close(deadline - self.loop.time())
         try:
             async with asyncio.timeout_at(deadline + 1):
                 await self._workers.run(self.driver.close)
@@ -322,6 +327,7 @@ class VSPCServer:
             protocol.logger.error("closed: the driver made no client for it: %s", describe(error))
             protocol.transport.abort()
             return
+        self._keeping.attach(session.client, lambda: session.carrier.logger)
         self._sessions[port] = session
         uuids = port.identity.vc_uuid or "-", port.identity.bios_uuid or "-"
         protocol.logger.info("connected, vc-uuid %s, bios-uuid %s", *uuids)

@@ -11,9 +11,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support import command, peer, tls
+from vmw_cloudinit_metadata.cli.main import cli
+from vmw_cloudinit_metadata.cli.run import run
 
 
 @contextlib.contextmanager
@@ -305,3 +308,38 @@ def test_json_lines_are_logged_on_request(tmp_path: Path) -> None:
             assert entry["vm"] == "web-01"
             assert entry["peer"] == f"127.0.0.1:{host.getsockname()[1]}"
             assert entry["message"].startswith("connected, vc-uuid ")
+
+
+# State
+
+
+def test_a_state_directory_that_cannot_be_used_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = command.server(
+        *run_arguments(tmp_path, "127.0.0.1:0"), "--state-directory", str(tmp_path / "file")
+    )
+    sentence = f"the state directory {tmp_path}/file is not a directory"
+    assert (done.returncode, done.stderr) == (2, f"vmw-cloudinit-metadata: {sentence}\n")
+
+
+def test_the_state_directory_is_the_one_that_systemd_names_unless_another_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def directory(*arguments: str) -> Path | None:
+        given = ["--uri", "u", "--driver", "file", *arguments]
+        found: Path | None = run.make_context("run", given, parent=click.Context(cli)).params[
+            "state_directory"
+        ]
+        return found
+
+    assert directory() is None
+    monkeypatch.setenv("STATE_DIRECTORY", "")
+    assert directory() is None
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/first:/var/lib/second")
+    assert directory() == Path("/var/lib/first")
+    config = tmp_path / "config.toml"
+    config.write_text('state-directory = "/srv/file"')
+    assert directory("--config", str(config)) == Path("/srv/file")
+    monkeypatch.setenv("VMW_CLOUDINIT_METADATA_STATE_DIRECTORY", "/srv/variable")
+    assert directory("--config", str(config)) == Path("/srv/variable")
+    assert directory("--config", str(config), "--state-directory", "/srv/flag") == Path("/srv/flag")

@@ -5,6 +5,7 @@ import pytest
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
 
 
@@ -55,8 +56,9 @@ def test_a_driver_is_asked_by_one_thread_at_a_time_unless_it_says_otherwise() ->
     assert EmptyDriver.thread_safe is False
 
 
-def test_reload_and_close_may_be_left_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+def test_take_report_reload_and_close_may_be_left_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
     driver = EmptyDriver({})
+    driver.take_report(driver.new_client("web-01", Silence()), Report("seed", "b0"))
     driver.reload()
     driver.close()
     assert not caplog.records
