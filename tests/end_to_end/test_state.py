@@ -13,7 +13,7 @@ from tests.support import command, version2
 from tests.support.loop import in_loop
 from tests.support.peer import PATIENCE, WILL_PROXY, Peer, introduction
 from tests.support.server_process import ServerProcess
-from tests.support.world import definition
+from tests.support.world import World, definition
 from vmw_cloudinit_metadata.state.windows import HAS_REPORTED, NO_RUNS_LEFT
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr"
@@ -104,6 +104,25 @@ async def test_re_arming_is_seen_by_the_server_at_once(tmp_path: Path) -> None:
         assert said.startswith("web-01 is re-armed; 1 run was counted, the last one at ")
         assert [await site.fetch(3), await site.fetch(4)] == ["ok", NO_RUNS_LEFT]
         await site.server.logged("WARNING .* web-01: .* by 'vmw-cloudinit-metadata rearm web-01'")
+
+
+@in_loop
+async def test_a_guest_reboots_with_what_it_has_and_gets_no_more_until_the_window_is_re_armed(
+    tmp_path: Path,
+) -> None:
+    state = ("--state-directory", str(tmp_path / "state"))
+    what = {**definition("web-01"), "serve": {"runs": 1}}
+    async with World(tmp_path, {"web-01": what}, arguments=state) as world:
+        first, reboot = await world.fetch("web-01"), await world.fetch("web-01")
+        assert [first.exit_code, reboot.exit_code] == [0, 0]
+        assert reboot.seed["user-data"] == first.seed["user-data"] == what["userdata"].encode()
+        machine = await world.machine("web-01")
+        denied = await (await machine.begin_fetch(seed=tmp_path / "intruder"))
+        assert (denied.exit_code, denied.seed) == (8, {})
+        assert NO_RUNS_LEFT in denied.complaint
+        await asyncio.to_thread(command.server, "rearm", "web-01", *state)
+        installed_again = await (await machine.begin_fetch(seed=tmp_path / "disk"))
+        assert (installed_again.exit_code, installed_again.seed) == (0, first.seed)
 
 
 @in_loop

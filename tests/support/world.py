@@ -13,7 +13,7 @@ import base64
 import json
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,14 +56,18 @@ class World:
         *,
         driver: str = "file",
         options: Mapping[str, Any] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        """Write the definitions below ``directory``; ``options`` are the driver's, beside ``directory``."""
+        """Write the definitions below ``directory``.
+
+        ``options`` are the driver's, instead of its ``directory``; ``arguments`` are more of the server's.
+        """
         self.definitions = directory / "definitions"
         self.definitions.mkdir()
         self._disks = directory / "disks"
         for name, each in (definitions or {}).items():
             self.define(name, each)
-        self.server = ServerProcess(driver, options or {"directory": str(self.definitions)})
+        self.server = ServerProcess(driver, options or {"directory": str(self.definitions)}, *arguments)
         self._machines: dict[str, Machine] = {}
         self._off: list[Machine] = []
         self._server_is_up = asyncio.Event()
