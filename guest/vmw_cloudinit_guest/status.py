@@ -58,7 +58,7 @@ def as_lines(status: Dict[str, Any]) -> List[str]:
         )
     bound_to, machine = status["machine"]["bound_to"], status["machine"]["product_uuid"]
     lines.append(f"machine:     {machine or 'not known'}, the seed is bound to {bound_to or 'none'}")
-    lines.append(f"scrub:       {'yes' if status['scrub']['wanted'] else 'no'}; {_scrubbed(status)}")
+    lines.append(f"scrub:       {'yes' if status['scrub']['wanted'] else 'no'}{_scrubbed(status)}")
     pending = " and ".join(status["reports"]["pending"])
     lines.append(f"reports:     unit {status['reports']['unit']}; {pending or 'none'} to be sent again")
     return lines + [f"warning:     {sentence}" for sentence in status["warnings"]]
@@ -75,8 +75,10 @@ def _seed(status: Dict[str, Any]) -> str:
 
 
 def _scrubbed(status: Dict[str, Any]) -> str:
+    if status["seed"]["instance_id"] is None:
+        return ""
     return {
-        Scrub.NO: "user-data of this instance is as it came",
-        Scrub.BEGUN: "user-data of this instance is blank, cloud-init's copies of it are not all deleted",
-        Scrub.DONE: "user-data of this instance is blank, and cloud-init's copies of it are deleted",
+        Scrub.NO: "; user-data of this instance is as it came",
+        Scrub.BEGUN: "; user-data of this instance is blank, cloud-init's copies of it are not all deleted",
+        Scrub.DONE: "; user-data of this instance is blank, and cloud-init's copies of it are deleted",
     }[Scrub(status["scrub"]["state"])]

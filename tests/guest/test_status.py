@@ -57,7 +57,7 @@ def test_a_vm_in_which_nothing_has_happened(machine: Machine) -> None:
         "cloud-init:  has not provisioned this VM",
         f"seed:        none in {machine.path(paths.SEED_DIRECTORY)}",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to none",
-        "scrub:       no; user-data of this instance is as it came",
+        "scrub:       no",
         "reports:     unit disabled; none to be sent again",
         "warning:     conf:1: a fault",
     ]
