@@ -1,4 +1,4 @@
-"""Reports over the whole path: from a boot's two units to the server's word that it has them."""
+"""Reports over the whole path: from a boot's two units to what the server's operator is told of them."""
 
 import asyncio
 import json
@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.guest.machine import Machine as Root
+from tests.support import command
 from tests.support.loop import in_loop
+from tests.support.server_process import ServerProcess
 from tests.support.world import World, definition
 from vmw_cloudinit_guest import after_boot, cloudinit_result, reports
 from vmw_cloudinit_guest.config import Settings
@@ -17,6 +19,8 @@ from vmw_cloudinit_guest.errors import ReportError
 from vmw_cloudinit_guest.fetch import fetch
 
 T = TypeVar("T")
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr"
 
 
 class VM:
@@ -27,6 +31,8 @@ class VM:
         self._root = Root(directory / "vm")
         self._root.write(cloudinit_result.STATUS, json.dumps({"v1": {"init": {"errors": []}}}))
         self._root.write(cloudinit_result.RESULT, json.dumps({"v1": {"datasource": "DataSourceNoCloud"}}))
+        self._root.write(cloudinit_result.INSTANCE_ID, "i-web-01\n")
+        self._root.write("/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEY} root@web-01\n")
         self._directory = directory / "seed" / "nocloud"
         self.trace: list[str] = []
 
@@ -54,13 +60,24 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 
 @in_loop
-async def test_the_server_takes_a_report_of_the_seed_and_one_of_the_boot(tmp_path: Path) -> None:
-    async with World(tmp_path, {"web-01": definition("web-01")}) as world:
+async def test_the_operator_reads_what_the_guest_has_reported(tmp_path: Path) -> None:
+    world = World(tmp_path, {"web-01": definition("web-01")})
+    state = ("--state-directory", str(tmp_path / "state"))
+    world.server = ServerProcess("file", {"directory": str(world.definitions)}, *state)
+    async with world:
         vm = VM(world, tmp_path)
         assert "written" in await vm.fetch("1")
         assert vm.trace[-1] == "the server has the report"
         assert (await vm.report()).startswith("the server has the report of this boot")
         assert vm.pending() == []
+        printed = await in_thread(command.server, "reports", "web-01", "--format", "json", *state)
+        hosts = await in_thread(command.server, "reports", "web-01", "--format", "known-hosts", *state)
+    seed, final = (kept["report"] for kept in json.loads(printed.stdout))
+    assert (seed["stage"], seed["instance-id"]) == ("seed", "i-web-01")
+    assert sorted(seed["documents"]) == ["meta-data", "network-config", "user-data"]
+    assert (final["stage"], final["instance-id"], final["status"]) == ("final", "i-web-01", "done")
+    assert final["documents"] == seed["documents"]
+    assert HOST_KEY in hosts.stdout
 
 
 @in_loop
