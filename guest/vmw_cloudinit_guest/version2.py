@@ -74,7 +74,10 @@ class Version2(Course):
             raise ChangedError
         elif status == "busy":
             raise BusyError(min(_number(options, "retry"), MAX_RETRY), _sentence(payload))
-        elif status in ("not-found", "unsupported") and self.kind is not META_DATA:
+        elif status == "not-found" and self.kind is not META_DATA:
+            # It was listed: what lists it is there no longer, and what has come of it is to be discarded.
+            raise ChangedError
+        elif status == "unsupported" and self.kind is not META_DATA:
             self._contents[self.kind.file] = None
             self._ask_for_next()
         elif status in _REFUSALS:

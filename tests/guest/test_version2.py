@@ -64,13 +64,28 @@ def test_a_request_says_its_run_and_an_id_of_its_own() -> None:
     assert "etag" not in asked[0]
 
 
-@pytest.mark.parametrize("status", ["not-found", "unsupported"])
-def test_a_document_that_is_not_found_after_all_is_absent(status: str) -> None:
+def test_a_document_that_the_server_does_not_serve_after_all_is_absent() -> None:
     server = Version2Server(VENDORDATA=b"x")
-    server.statuses = {"VENDORDATA": status, "USERDATA": status}
+    server.statuses = {"VENDORDATA": "unsupported", "USERDATA": "unsupported"}
     guest = Version2Conversation(server)
     guest.goes_on()
     assert (guest.contents["vendor-data"], guest.contents["user-data"]) == (None, b"")
+
+
+def test_an_instance_that_goes_away_in_the_middle_is_asked_for_anew_and_no_half_of_it_is_taken() -> None:
+    """A listed document that is not found: the definition was removed, or the server has started anew."""
+    server = Version2Server()
+    server.statuses = {"USERDATA": "not-found"}
+    guest = Version2Conversation(server)
+    for _ in range(3):
+        guest.hears(server.answer(guest.says()))
+    assert server.codes == ["METADATA", "NETWORKDATA", "USERDATA"]
+    server.statuses = {"METADATA": "not-found"}
+    guest.goes_on()
+    assert server.codes[3:] == ["METADATA"]
+    assert guest.dialogue.refusal
+    assert guest.dialogue.refusal.status == "not-found"
+    assert guest.dialogue.documents is None
 
 
 # What is held
