@@ -133,6 +133,16 @@ def test_a_broken_request_is_not_answered_and_not_taken_for_version_1(
     assert "'web-01' not answered: REQUEST_USERDATA arrived broken" in caplog.messages
 
 
+@pytest.mark.parametrize("code", ["REUEST_USERDATA", "REQUEST_USSERDATA"])
+def test_a_code_that_arrived_broken_is_noise_and_no_news_to_an_operator(
+    code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    guest = Guest(web())
+    guest.sends(request("userdata")._replace(code=code))
+    assert guest.serial.sent == b""
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("payload", [b"", b"hello"])
 def test_version_1_is_answered_byte_for_byte_as_before(payload: bytes) -> None:
     guest = Guest(web(userdata="x"))
