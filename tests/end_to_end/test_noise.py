@@ -1,13 +1,16 @@
 """A serial line is never quiet: kernels, logins, echoes and half lines share it with the packets."""
 
 import asyncio
+import random
 import signal
 from pathlib import Path
 
 import pytest
 
+from tests.support import long_tests
 from tests.support.loop import in_loop
 from tests.support.machine import packets
+from tests.support.wired import Noise
 from tests.support.world import World, definition, incompressible
 
 ONE_FETCH = ["RESPONSE_METADATA", "RESPONSE_NETWORKDATA", "RESPONSE_USERDATA"]
@@ -110,3 +113,38 @@ async def test_a_line_that_nobody_connects_costs_the_time_that_was_given_and_no_
         await world.start_server()
         # The line is up again, and asks again by itself.
         assert (await (await machine.begin_fetch())).exit_code == 0
+
+
+# A MiB takes some 6 minutes of which half are waits; test_bad_line.py has many of them on a clock of its own.
+SIZE, SECONDS = (700_000, 900.0) if long_tests.WANTED else (15_000, 60.0)
+
+
+@pytest.mark.system
+def test_a_line_that_loses_alters_and_doubles_bytes_a_cut_and_a_vmotion_cost_time_and_no_byte(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(4711)
+    # Hexadecimal digits: compressed, they are half of what they were.
+    large = definition("web-01", userdata="#cloud-config\n# " + chance.randbytes(SIZE).hex())
+    noise = Noise(1 / 2000, chatter=0.02)
+
+    def spoil(data: bytes) -> bytes:
+        return noise.spoil(data + noise.talk(chance), chance)
+
+    async def test() -> None:
+        async with World(tmp_path, {"web-01": large}) as world:
+            machine = await world.machine("web-01")
+            machine.line.spoil = spoil
+            guest = await machine.begin_fetch()
+            for upheaval in (machine.line.vmotion, world.crash_server, machine.line.abort_vmotion):
+                machine.line.hold_after(SIZE // 4)
+                await machine.line.until_held()
+                await upheaval()
+                if upheaval == world.crash_server:
+                    await world.start_server()
+            machine.line.release()
+            fetched = await guest
+        assert (fetched.exit_code, fetched.complaint) == (0, "")
+        assert fetched.seed["user-data"] == large["userdata"].encode()
+
+    in_loop(test, SECONDS)()

@@ -27,6 +27,7 @@ class WatchedVM(SimulatedVM):
         self.from_guest = bytearray()
         self._limit: int | None = None
         self._changed = asyncio.Event()
+        self.spoil: Callable[[bytes], bytes] = lambda data: data  # what the line does to either direction
 
     async def read(self, limit: int = MAX_UNREAD) -> bytes:
         """Return what comes for the guest, as far as the line is not held."""
@@ -36,11 +37,13 @@ class WatchedVM(SimulatedVM):
         data = await super().read(limit)
         self.to_guest += data
         self._changed.set()
-        return data
+        if not data:
+            return data  # the end
+        return self.spoil(data) or await self.read(limit)
 
     async def write(self, data: bytes) -> None:
         """Send what the guest has written."""
-        await super().write(data)
+        await super().write(self.spoil(data))
         self.from_guest += data
         self._changed.set()
 

@@ -239,7 +239,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 def run(loop: str, test: Coroutine[Any, Any, None]) -> None:
     """Run a test on an event loop of this name; not a descriptor may be left of it."""
-    _warm_up(loop)
+    warm_up(loop)
     before = _descriptors()
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(test)
@@ -247,7 +247,7 @@ def run(loop: str, test: Coroutine[Any, Any, None]) -> None:
 
 
 @functools.cache
-def _warm_up(loop: str) -> None:
+def warm_up(loop: str) -> None:
     """Have opened what a loop opens once for the process."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(asyncio.sleep(0))

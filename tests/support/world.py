@@ -70,6 +70,7 @@ class World:
         self.server = ServerProcess(driver, options or {"directory": str(self.definitions)}, *arguments)
         self._machines: dict[str, Machine] = {}
         self._off: list[Machine] = []
+        self._vms: list[WatchedVM] = []
         self._server_is_up = asyncio.Event()
 
     def define(self, name: str, what: Definition) -> None:
@@ -82,19 +83,19 @@ class World:
     async def machine(self, name: str, *, vc_uuid: uuid.UUID | None = None) -> Machine:
         """Return the VM of this name, switched on."""
         if name not in self._machines:
-            vm = WatchedVM(
-                name,
-                URI,
-                port=self.server.port,
-                vc_uuid=vc_uuid,
-                sleep=self._wait_for_the_server,
-            )
             disk = self._disks / name
             disk.mkdir(parents=True, exist_ok=True)
-            machine = Machine(vm, disk)
+            machine = Machine(self._new_vm(name, vc_uuid), disk)
             await machine.power_on()
             self._machines[name] = machine
         return self._machines[name]
+
+    async def vm(self, name: str) -> WatchedVM:
+        """Return a VM without tty and disk, switched on: its guest is the test."""
+        vm = self._new_vm(name)
+        self._vms.append(vm)
+        await vm.start()
+        return vm
 
     async def power_off(self, name: str) -> None:
         """Switch a VM off; its disk stays."""
@@ -130,6 +131,7 @@ class World:
         try:
             for name in list(self._machines):
                 await self.power_off(name)
+            await asyncio.gather(*(vm.close() for vm in self._vms))
             async with asyncio.timeout(STOP_SECONDS):
                 exit_code = await self.server.stop()
         finally:
@@ -137,8 +139,11 @@ class World:
         if kind is None:
             assert exit_code == 0, self.server.log
             assert not [line for line in self.server.log if "Traceback" in line]
-            for machine in self._off:
-                assert not machine.line.violations
+            for vm in [machine.line for machine in self._off] + self._vms:
+                assert not vm.violations
+
+    def _new_vm(self, name: str, vc_uuid: uuid.UUID | None = None) -> WatchedVM:
+        return WatchedVM(name, URI, port=self.server.port, vc_uuid=vc_uuid, sleep=self._wait_for_the_server)
 
     async def _wait_for_the_server(self, seconds: float) -> None:
         # Instead of trying again and again: no test waits longer than it has to.
