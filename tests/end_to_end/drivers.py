@@ -136,3 +136,38 @@ class _NoisyClient(VMClient):
         self.writer.write(b"!!RESPONSE_METADATA\r\n!!##\r\n!!!!#\xe9#\n\r" + b"x" * 5000)
         await super().process_packets(code, data)  # begins in the middle of a line
         self.writer.write(b"!!RESPONSE_METADATA#e30=")  # and half a line behind it
+
+
+class TalkativeDriver(FileDriver):
+    """Definitions; of some VMs it raises, or returns, nothing but its own password.
+
+    Options: ``directory`` and ``password``.
+    """
+
+    def parse_options(self, opts: dict[str, Any]) -> Any:
+        self._password = opts.pop("password")
+        return super().parse_options(opts)
+
+    def new_client(self, vm_name: str, writer: Writer) -> VMClient:
+        if vm_name == "clientless":
+            raise RuntimeError(self._password)
+        if vm_name == "own-client":
+            return _TalkativeClient(vm_name, writer, self)
+        return super().new_client(vm_name, writer)
+
+    def get_instance(self, vm_client: VMClient) -> InstanceData | None:
+        match vm_client.vm_name:
+            case "raising":
+                raise RuntimeError(f"cannot log in with {self._password}")
+            case "key-error":
+                return {}[self._password]
+            case "exiting":
+                raise SystemExit(self._password)
+            case "nonsense":
+                return self._password  # type: ignore[no-any-return]
+        return super().get_instance(vm_client)
+
+
+class _TalkativeClient(VMClient):
+    async def process_packets(self, code: str, data: str) -> None:
+        raise RuntimeError(self.driver.options)

@@ -132,11 +132,11 @@ class Machine:
         return asyncio.ensure_future(self._finish(*await self.start_guest(timeout, seed)))
 
     async def start_guest(
-        self, timeout: float = 20, seed: Path | None = None
+        self, timeout: float = 20, seed: Path | None = None, *more: str
     ) -> "tuple[asyncio.subprocess.Process, Path]":
         """Start the guest as a process; return it and the seed it writes."""
         seed = seed or self.seed
-        arguments = ("--port", self.port.path, "--seed-dir", str(seed), "--timeout", str(timeout))
+        arguments = ("--port", self.port.path, "--seed-dir", str(seed), "--timeout", str(timeout), *more)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-m", "vmw_cloudinit_guest", "fetch", *arguments),
             stdout=asyncio.subprocess.PIPE,

@@ -39,7 +39,7 @@ class ServerProcess:
         )
         self._reader = asyncio.create_task(self._read_log(self._process.stderr))
         line = await self.logged("listening on ")
-        self.port = int(line.rpartition(":")[2])
+        self.port = int(re.findall(r":(\d+)", line)[-1])
 
     async def stop(self) -> int:
         """End it as systemd does; return its exit code."""

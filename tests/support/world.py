@@ -80,19 +80,19 @@ class World:
         new.write_text(text)
         new.replace(self.definitions / f"{name}.yaml")
 
-    async def machine(self, name: str, *, vc_uuid: uuid.UUID | None = None) -> Machine:
+    async def machine(self, name: str, *, vc_uuid: uuid.UUID | None = None, uri: str = URI) -> Machine:
         """Return the VM of this name, switched on."""
         if name not in self._machines:
             disk = self._disks / name
             disk.mkdir(parents=True, exist_ok=True)
-            machine = Machine(self._new_vm(name, vc_uuid), disk)
+            machine = Machine(self.new_vm(name, vc_uuid, uri), disk)
             await machine.power_on()
             self._machines[name] = machine
         return self._machines[name]
 
     async def vm(self, name: str) -> WatchedVM:
         """Return a VM without tty and disk, switched on: its guest is the test."""
-        vm = self._new_vm(name)
+        vm = self.new_vm(name)
         self._vms.append(vm)
         await vm.start()
         return vm
@@ -142,8 +142,9 @@ class World:
             for vm in [machine.line for machine in self._off] + self._vms:
                 assert not vm.violations
 
-    def _new_vm(self, name: str, vc_uuid: uuid.UUID | None = None) -> WatchedVM:
-        return WatchedVM(name, URI, port=self.server.port, vc_uuid=vc_uuid, sleep=self._wait_for_the_server)
+    def new_vm(self, name: str, vc_uuid: uuid.UUID | None = None, uri: str = URI) -> WatchedVM:
+        """Return a VM that is off, and is the test's to switch on and off."""
+        return WatchedVM(name, uri, port=self.server.port, vc_uuid=vc_uuid, sleep=self._wait_for_the_server)
 
     async def _wait_for_the_server(self, seconds: float) -> None:
         # Instead of trying again and again: no test waits longer than it has to.
