@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.support import long_tests
 from tests.support.changing import Changing, ChangingInVersion1, instance
 from tests.support.wired import CHATTER, Line, Noise, Upheaval
 from vmw_cloudinit_guest import client
@@ -24,6 +25,8 @@ ONE_IN = 2000
 MOST_SECONDS = 600.0
 MOST_REQUESTS = 4500
 MOST_BYTES = 8 * MEBIBYTE
+
+SEEDS = pytest.mark.parametrize("seed", range(200 if long_tests.WANTED else 8))
 
 UPHEAVALS: Sequence[tuple[int, Upheaval]] = (
     (10, "vmotion"),
@@ -47,7 +50,7 @@ def check(result: client.Result, served: InstanceData) -> None:
     assert result.documents.network_config == documents.network_config
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(20 if long_tests.WANTED else 2))
 @pytest.mark.parametrize("kinds", [["lost"], ["altered"], ["doubled"], ["lost", "altered", "doubled"]])
 def test_a_mebibyte_arrives_exact_in_bounded_time(kinds: list[str], seed: int) -> None:
     chance = random.Random(f"{kinds} {seed}")
@@ -75,7 +78,7 @@ def test_on_a_good_line_a_mebibyte_costs_little_more_than_itself() -> None:
     assert line.now - began < 15
 
 
-@pytest.mark.parametrize("seed", range(20))
+@SEEDS
 def test_whatever_happens_to_the_connection_and_between_packets_costs_no_byte(seed: int) -> None:
     chance = random.Random(seed)
     served = instance("i-1", chance.randbytes(100_000))
@@ -86,7 +89,7 @@ def test_whatever_happens_to_the_connection_and_between_packets_costs_no_byte(se
     assert not [each for each in line.violations if "vMotion" not in each]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@SEEDS
 def test_a_server_of_version_1_loses_no_byte_by_vmotions_cuts_and_talk_between_packets(seed: int) -> None:
     chance = random.Random(seed)
     served = instance("i-1", chance.randbytes(100_000), vendordata=None)
@@ -106,7 +109,7 @@ def test_a_server_of_version_1_loses_no_byte_by_vmotions_cuts_and_talk_between_p
 # One snapshot
 
 
-@pytest.mark.parametrize("seed", range(20))
+@SEEDS
 def test_a_definition_that_changes_all_the_time_gives_documents_of_one_snapshot(seed: int) -> None:
     chance = random.Random(seed)
     snapshots = [instance(f"i-{number}", chance.randbytes(30_000)) for number in range(100)]
@@ -123,7 +126,7 @@ def test_a_definition_that_changes_all_the_time_gives_documents_of_one_snapshot(
     check(result, served)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@SEEDS
 def test_with_a_server_of_version_1_too_however_long_the_line_takes(seed: int) -> None:
     chance = random.Random(seed)
     snapshots = [instance(f"i-{number}", chance.randbytes(300_000), vendordata=None) for number in range(100)]

@@ -43,6 +43,7 @@ WELL: dict[str, Any] = {
     "userdata": f"#cloud-config\npassword: {canary('userdata')}\n",
     "vendordata": f"#cloud-config\npassword: {canary('vendordata')}\n",
     "token": canary("token-of-the-definition"),
+    "serve": {"runs": 1, "until-reported": True},
 }
 
 HEAD = "metadata: {instance-id: i-1, hostname: web-01}\n"
@@ -94,6 +95,8 @@ def test_no_secret_is_told_by_the_server_or_the_guest_whatever_goes_wrong(
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{canary('token-of-the-server')}\n{WELL['token']}\n")
     tokens.chmod(0o600)
+    state = tmp_path / "state"
+    state.mkdir()
 
     async def test() -> None:
         world = World(
@@ -101,7 +104,10 @@ def test_no_secret_is_told_by_the_server_or_the_guest_whatever_goes_wrong(
             dict.fromkeys(definitions, ""),
             driver="tests.end_to_end.drivers:TalkativeDriver",
             options=options,
-            arguments=["--token-file", str(tokens), "--log-format", log_format],
+            arguments=[
+                *("--token-file", str(tokens), "--log-format", log_format),
+                *("--state-directory", str(state)),
+            ],
         )
         for name, text in definitions.items():
             (world.definitions / f"{name}.yaml").write_bytes(text.encode(errors="surrogateescape"))

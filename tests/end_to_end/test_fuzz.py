@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support import long_tests
 from tests.support.changing import Answer, Changing, ChangingInVersion1, instance
 from tests.support.wired import CHATTER, Line, Noise, Upheaval
 from vmw_cloudinit_guest import client
@@ -44,7 +45,11 @@ FAULTS: st.SearchStrategy[Answer] = st.sampled_from(
     ]
 )
 
-often = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(
+    max_examples=5000 if long_tests.WANTED else 100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 def instances(sizes: list[int], **options: Any) -> list[InstanceData]:

@@ -1,0 +1,145 @@
+# ruff: noqa: E501 - the names of tests are sentences
+"""Every bound in server and guest has a test that fills it: a table, which this test holds against the source.
+
+A bound is a number whose name says how much or how long. One that is new stands here with its test, or among
+those that bound nothing.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+_BOUND = re.compile(
+    "_?(MAX|LONGEST|LARGEST|SMALLEST)_[A-Z_]+|[A-Z_]+_(SECONDS|BYTES|ATTEMPTS|THREADS|BUFFER|LENGTHS)"
+)
+
+# Modules, with all constants that are bounds, and the test that fills each: FILE::TEST below tests/.
+BOUNDS = {
+    # What a definition may hold
+    "definition.MAX_DEFINITION": "server/test_definition_faults::a_file_and_its_user_data_have_a_largest_size",
+    "definition.MAX_FAULTS": "server/test_definition_faults::garbage_is_reported_in_a_bounded_number_of_lines",
+    "checks.MAX_USERDATA": "server/test_instance::user_data_is_as_long_as_a_line_can_carry_and_no_longer",
+    "checks.TOKEN_LENGTHS": "server/test_checks::anything_else_is_no_token",
+    "strict_yaml.MAX_DEPTH": "server/test_strict_yaml::aliases_may_not_nest_deeper_than_brackets_may",
+    "strict_yaml.MAX_VALUES": "server/test_strict_yaml::aliases_may_not_stand_for_more_values_than_a_file_may_hold",
+    "strict_yaml.MAX_KEY": "server/test_strict_yaml::what_is_wrong_is_said_with_its_line",
+    # What drivers keep, and how long they are waited for
+    "drivers.file.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
+    "drivers.file.ENTRY_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
+    "drivers.file.MAX_MISSING": "server/drivers/test_file_faults::names_that_are_made_up_do_not_fill_the_memory",
+    "drivers.reading.READ_ATTEMPTS": "server/drivers/test_file_faults::a_file_that_never_rests_is_not_served_torn",
+    "drivers.index.REFRESH_SECONDS": "server/drivers/test_index::the_thread_looks_again_by_itself_and_at_once_when_it_is_told",
+    "drivers.index.MAX_FILES": "server/drivers/test_index::more_definitions_than_it_holds_are_said_once",
+    "drivers.index.MAX_NAMED": "server/drivers/test_index::of_a_crowd_that_claims_one_uuid_some_are_named",
+    "drivers.index.MAX_LOGGED": "server/drivers/test_index::of_many_faults_some_are_logged_and_the_others_counted",
+    "vspc.server.DRIVER_THREADS": "server/vspc/test_server_version2::a_driver_that_hangs_holds_up_no_vm_and_no_end_and_takes_no_more_threads",
+    "vspc.session.DRIVER_SECONDS": "server/vspc/test_session_driver::a_guest_of_version_2_is_told_to_ask_again_and_is_answered_by_the_same_call",
+    # What a connection may make the server hold
+    "vspc.telnet.MAX_SUBOPTION": "server/vspc/test_telnet::a_suboption_over_the_limit_is_dropped_and_what_follows_is_whole",
+    "vspc.events.MAX_LINE": "server/vspc/test_connection_data::a_line_over_the_limit_is_dropped_and_the_operator_hears_of_it_once",
+    "vspc.connection.MAX_EARLY_DATA": "server/vspc/test_connection_data::early_data_is_bounded_and_its_beginning_is_kept",
+    "vspc.connection.MAX_UNSENT_CONTROL": "server/vspc/test_connection_data::a_peer_that_reads_no_answers_is_cut_off",
+    "vspc.connection.UUID_SECONDS": "server/vspc/test_connection::a_uuid_not_answered_for_two_seconds_is_absent",
+    "vspc.tls.MAX_UNSENT": "server/vspc/test_tls::a_peer_that_does_not_read_what_it_asks_for_is_given_up",
+    "vspc.protocol.SEND_BUFFER": "server/vspc/test_protocol_unread::a_vm_that_does_not_read_holds_no_more_than_is_stated_however_much_it_asks",
+    "vspc.server.RECEIVE_BUFFER": "server/vspc/test_server::a_flood_delays_no_other_vm",
+    "vspc.session.MAX_WAITING_PACKETS": "server/vspc/test_session::packets_beyond_the_line_are_dropped",
+    "vspc.session.LOG_SECONDS": "server/vspc/test_session::a_boot_is_one_line_of_the_log_however_often_the_guest_asks",
+    "vspc.vm_client.MAX_UNKNOWN_CODES": "server/vspc/test_vm_client::a_vm_that_makes_up_codes_does_not_fill_the_log",
+    "vspc.service_uri.MAX_LOGGED": "server/vspc/test_service_uri::what_may_be_a_token_is_not_logged",
+    "vspc.admission.MAX_TOKENS": "server/vspc/test_admission::a_file_without_usable_tokens_is_a_sentence_that_quotes_none",
+    "vspc.admission.REFUSAL_SECONDS": "server/vspc/test_admission::strangers_do_not_hide_that_the_limit_is_reached",
+    "vspc.vmotion.VMOTION_SECONDS": "server/vspc/test_vmotion::what_is_over_the_time_limit_ends_and_nothing_else",
+    "vspc.vmotion.MAX_ORPHANS": "server/vspc/test_vmotion::a_host_has_so_many_orphans_and_another_host_as_many",
+    # Options of the server: fields of ServerOptions
+    "max_connections": "server/vspc/test_server::connections_over_the_limit_are_refused_until_one_ends",
+    "max_connections_per_address": "server/vspc/test_server::connections_over_the_limit_of_their_address_are_refused",
+    "max_unsent": "server/vspc/test_protocol_unread::a_vm_that_does_not_read_holds_no_more_than_is_stated_however_much_it_asks",
+    "unread_seconds": "server/vspc/test_protocol_unread::a_vm_that_asks_and_does_not_read_is_dropped_in_time_and_the_operator_told",
+    "identify_seconds": "server/vspc/test_protocol::a_connection_that_does_not_say_which_vm_it_is_is_closed",
+    "stop_seconds": "server/vspc/test_server_end::a_peer_that_does_not_read_does_not_keep_the_server",
+    # Version 2
+    "vspc.run.SNAPSHOT_SECONDS": "server/vspc/test_run::version_1_is_answered_from_a_snapshot_of_five_seconds",
+    "vspc.run.RUN_SECONDS": "server/vspc/test_run::a_run_lasts_as_long_as_its_guest_asks",
+    "vspc.run.MAX_RUN_SECONDS": "server/vspc/test_run::a_run_that_never_ends_is_another_one_after_a_while",
+    "vspc.run.MAX_RETRY_SECONDS": "server/vspc/test_run::a_driver_that_takes_its_time_is_busy",
+    "vspc.version2.MAX_PIECE": "server/vspc/test_version2::more_than_a_piece_is_not_given_at_once",
+    "vspc.version2._MAX_CODE": "server/vspc/test_version2::the_longest_code_can_be_answered",
+    "vspc.report.MAX_REPORT": "server/vspc/test_report::it_may_be_as_long_as_the_protocol_allows_and_no_longer",
+    "vspc.report.MAX_SECONDS": "server/vspc/test_report::a_value_that_is_wrong_names_its_key_and_stays_unsaid",
+    "vspc.report.MAX_RETRIES": "server/vspc/test_report::a_value_that_is_wrong_names_its_key_and_stays_unsaid",
+    # The state directory
+    "vspc.keeping.STATE_SECONDS": "server/vspc/test_keeping::a_disk_that_hangs_holds_up_the_vms_with_a_window_and_no_other",
+    "vspc.keeping.MAX_WAITING_REPORTS": "server/vspc/test_keeping::a_driver_that_takes_its_time_with_a_report_holds_up_no_guest_and_not_the_end",
+    "vspc.keeping.LOG_SECONDS": "server/vspc/test_keeping::a_guest_that_reports_without_end_is_a_line_now_and_then",
+    "state.records.MAX_RECORD": "server/state/test_records::a_record_of_more_than_its_size_is_not_written",
+    "state.records.MAX_PLAIN_NAME": "server/state/test_records::a_long_name_ends_in_its_hash",
+    "state.windows.MAX_WINDOWS": "server/state/test_windows::no_window_is_forgotten_to_make_room",
+    "state.windows.MAX_VM_NAMES": "server/state/test_windows::the_last_names_of_vms_are_kept",
+    "state.windows.MAX_VM_NAME": "server/state/test_windows::the_last_names_of_vms_are_kept",
+    "state.reports.MAX_REPORTS": "server/state/test_reports::the_last_ones_of_each_vm_are_kept",
+    "state.reports.MAX_VMS": "server/state/test_reports::of_too_many_vms_that_one_goes_that_was_silent_longest",
+    # The guest
+    "packet.MAX_LINE": "wire/test_packet::a_line_over_the_limit_is_dropped_counted_and_the_next_one_is_whole",
+    "serialport.WRITE_SECONDS": "guest/test_serialport::a_stuck_port_does_not_hold_up_the_others",
+    "serialport.REOPEN_SECONDS": "guest/test_serialport::a_port_that_hangs_up_is_opened_again_when_it_is_back",
+    "dialogue.LONGEST_WAIT": "guest/test_dialogue::silence_is_waited_for_1_2_4_8_8_seconds",
+    "dialogue.MAX_RUNS": "guest/test_dialogue_version2::what_changes_all_the_time_is_given_up",
+    "client.PROGRESS_SECONDS": "guest/test_client::a_server_that_breaks_off_at_the_same_place_for_ever_is_given_up",
+    "config.LONGEST_TIMEOUT": "guest/test_config::a_fault_is_a_sentence_with_file_and_line_and_no_other_line_suffers",
+    "pieces.SMALLEST_SIZE": "guest/test_pieces::a_size_doubles_up_to_16_384_and_halves_down_to_256",
+    "pieces.LARGEST_SIZE": "guest/test_pieces::a_size_doubles_up_to_16_384_and_halves_down_to_256",
+    "pieces.MAX_DOCUMENT": "guest/test_pieces::a_document_that_is_too_large_is_refused_with_its_first_piece",
+    "pieces.MAX_MISFITS": "guest/test_pieces::a_whole_of_another_etag_begins_anew_a_few_times",
+    "version2.MAX_SENTENCE": "guest/test_version2::a_server_s_sentence_is_bounded",
+    "version2.MAX_RETRY": "guest/test_version2::a_busy_server_has_a_say_for_half_a_minute_at_most",
+    "report.MAX_LINE": "guest/test_report::noise_is_no_acknowledgement",
+    "report.REPEAT_SECONDS": "guest/test_report::without_an_acknowledgement_it_goes_out_again_each_second_until_the_time_is_up",
+    "reports.MAX_REPORT": "guest/test_reports::whatever_is_in_it_a_report_is_no_larger_than_the_wire_takes",
+    "reports.MAX_ERRORS": "guest/test_reports::of_many_errors_the_first_ten_are_told",
+    "cloudinit_result.LONGEST_STAGE": "guest/test_cloudinit_result::a_stage_in_which_the_clock_was_set_or_that_has_no_times_takes_no_seconds",
+    "fetch.REPORT_SECONDS": "guest/test_fetch_reports::a_report_that_nobody_acknowledges_is_kept_and_the_boot_goes_on",
+    "after_boot.REPORT_SECONDS": "guest/test_after_boot::a_port_that_another_program_keeps_is_waited_for_and_the_report_kept",
+}
+
+# They look like bounds, and are times or sizes that nobody can exceed.
+OTHERS = {
+    "vspc.keeping.RETRY_SECONDS",
+    "vspc.run.RETRY_SECONDS",
+    "vspc.session.RETRY_SECONDS",
+    "vspc.vmotion.SECRET_BYTES",
+}
+
+# The simulator is a tool for tests, and the demo is one run.
+NOT_LOOKED_AT = {"simulator", "cli"}
+
+
+def bounds_in_the_source() -> set[str]:
+    found = set()
+    for package in ("server/vmw_cloudinit_metadata", "guest/vmw_cloudinit_guest", "guest/vmw_cloudinit_wire"):
+        for path in (REPOSITORY / package).rglob("*.py"):
+            module = ".".join(path.relative_to(REPOSITORY / package).with_suffix("").parts)
+            if module.partition(".")[0] not in NOT_LOOKED_AT:
+                found |= {f"{module}.{name}" for name in constants(path) if _BOUND.fullmatch(name)}
+    return found
+
+
+def constants(path: Path) -> list[str]:
+    statements = ast.parse(path.read_text()).body
+    assigned = [target for each in statements if isinstance(each, ast.Assign) for target in each.targets]
+    assigned += [each.target for each in statements if isinstance(each, ast.AnnAssign)]
+    return [target.id for target in assigned if isinstance(target, ast.Name)]
+
+
+def test_every_bound_has_a_test_that_fills_it() -> None:
+    in_the_table = {name for name in BOUNDS if "." in name}
+    assert bounds_in_the_source() == in_the_table | OTHERS
+
+
+def test_the_tests_of_the_table_are_there() -> None:
+    for bound, test in BOUNDS.items():
+        file, _, name = test.partition("::")
+        text = (REPOSITORY / "tests" / f"{file}.py").read_text()
+        assert re.search(rf"def test_{name}\(", text), bound
