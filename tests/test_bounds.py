@@ -47,6 +47,7 @@ BOUNDS = {
     "vspc.server.RECEIVE_BUFFER": "server/vspc/test_server::a_flood_delays_no_other_vm",
     "vspc.session.MAX_WAITING_PACKETS": "server/vspc/test_session::packets_beyond_the_line_are_dropped",
     "vspc.session.LOG_SECONDS": "server/vspc/test_session::a_boot_is_one_line_of_the_log_however_often_the_guest_asks",
+    "log.MAX_OUTCOMES": "server/test_log::nor_do_outcomes_that_are_made_up",
     "vspc.vm_client.MAX_UNKNOWN_CODES": "server/vspc/test_vm_client::a_vm_that_makes_up_codes_does_not_fill_the_log",
     "vspc.service_uri.MAX_LOGGED": "server/vspc/test_service_uri::what_may_be_a_token_is_not_logged",
     "vspc.admission.MAX_TOKENS": "server/vspc/test_admission::a_file_without_usable_tokens_is_a_sentence_that_quotes_none",

@@ -16,6 +16,9 @@ from vmw_cloudinit_metadata import systemd
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 
+# Of one throttle, logged in its time: more than there are words for an answer; what is beyond is made up.
+MAX_OUTCOMES = 16
+
 
 def set_up(level: str, form: str = "auto") -> None:
     """Log to standard error from this level on.
@@ -131,22 +134,25 @@ def _subject(peer: str, vm: str, port: str) -> str:
 
 
 class Throttle:
-    """Count what happens often and say when to log it: at once, then at most every ``seconds``."""
+    """Count what happens often and say when to log it: an outcome at once, then at most every ``seconds``."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._next = 0.0
+        self._quiet: dict[str, float] = {}  # until when, by outcome
         self._count = 0
-        self._outcome = ""
 
     def count(self, outcome: str = "") -> int:
-        """Count one; return how many to log now, or 0. Another outcome than the last is logged at once."""
+        """Count one; return how many, of all outcomes, to log now, or 0.
+
+        An outcome that was not logged lately is logged at once, so that a change is seen; one that comes and
+        goes is not, or who causes it could fill the log.
+        """
         self._count += 1
         now = self._clock()
-        if now < self._next and outcome == self._outcome:
+        self._quiet = {each: end for each, end in self._quiet.items() if end > now}
+        if outcome in self._quiet or len(self._quiet) >= MAX_OUTCOMES:
             return 0
-        self._outcome = outcome
-        self._next = now + self._seconds
+        self._quiet[outcome] = now + self._seconds
         due, self._count = self._count, 0
         return due

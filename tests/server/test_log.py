@@ -10,6 +10,7 @@ import pytest
 
 from vmw_cloudinit_metadata.log import (
     LEVELS,
+    MAX_OUTCOMES,
     ConnectionLog,
     JournalFormatter,
     JSONFormatter,
@@ -138,7 +139,7 @@ def test_a_throttle_lets_the_first_through_and_counts_the_rest_until_its_time() 
     assert throttle.count() == 0
 
 
-def test_another_outcome_passes_a_throttle_at_once_and_its_time_begins_anew() -> None:
+def test_another_outcome_passes_a_throttle_at_once_and_has_a_time_of_its_own() -> None:
     now = [100.0]
     throttle = Throttle(10.0, lambda: now[0])
     assert [throttle.count("not answered") for _ in range(3)] == [1, 0, 0]
@@ -148,6 +149,22 @@ def test_another_outcome_passes_a_throttle_at_once_and_its_time_begins_anew() ->
     assert throttle.count("answered") == 0
     assert throttle.count("not answered") == 2
     assert throttle.count("not answered") == 0
+
+
+def test_outcomes_that_take_turns_do_not_fill_the_log() -> None:
+    now = [100.0]
+    throttle = Throttle(10.0, lambda: now[0])
+    assert [throttle.count(outcome) for outcome in ("answered", "unchanged") * 100] == [1, 1] + [0] * 198
+    now[0] = 110.0
+    assert [throttle.count(outcome) for outcome in ("answered", "unchanged") * 2] == [199, 1, 0, 0]
+
+
+def test_nor_do_outcomes_that_are_made_up() -> None:
+    now = [100.0]
+    throttle = Throttle(10.0, lambda: now[0])
+    assert sum(throttle.count(f"outcome {number}") for number in range(1000)) == MAX_OUTCOMES
+    now[0] = 110.0
+    assert throttle.count("another") == 1001 - MAX_OUTCOMES
 
 
 @pytest.mark.parametrize("level", LEVELS)
