@@ -6,7 +6,7 @@ A session belongs to the port, not to the socket: a vMotion gives it another car
 import asyncio
 import logging
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from typing import Any, Protocol
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
@@ -28,8 +28,8 @@ DRIVER_SECONDS = 3.0
 # When to ask again, then. The next request waits for the driver as long as this one did.
 RETRY_SECONDS = 2
 
-# A guest may ask as fast as it likes; the log takes a line of each kind only this often, and a boot that ends
-# otherwise than the last one at once.
+# A guest may ask as fast as it likes; the log takes a line of each kind, and of each way a boot can end, only
+# this often.
 LOG_SECONDS = 10.0
 
 
@@ -61,7 +61,9 @@ class Session:
         self.port = port
         self.carrier = carrier
         self._max_unsent = max_unsent
-        self._waiting: deque[Packet] = deque()
+        # By what they ask, the oldest first: a packet that comes is looked at once, however many wait, for a
+        # guest may send thousands.
+        self._waiting: dict[object, Packet] = {}
         self._task: asyncio.Task[None] | None = None
         self._room: asyncio.Event | None = None
         self._driver = driver
@@ -87,14 +89,10 @@ class Session:
     def receive(self, packet: Packet) -> None:
         """Put a packet in line, or in the place of one that asks the same: its guest waits for one answer."""
         question = _question(packet)
-        for place, other in enumerate(self._waiting):
-            if _question(other) == question:
-                self._waiting[place] = packet
-                return
-        if len(self._waiting) >= MAX_WAITING_PACKETS:
+        if question not in self._waiting and len(self._waiting) >= MAX_WAITING_PACKETS:
             self.carrier.logger.debug("dropped %r: %d packets are in line", packet, len(self._waiting))
             return
-        self._waiting.append(packet)
+        self._waiting[question] = packet
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._answer_all())
 
@@ -136,7 +134,7 @@ class Session:
         try:
             while self._waiting:
                 await self.room()
-                await self._answer(self._waiting.popleft())
+                await self._answer(self._waiting.pop(next(iter(self._waiting))))
             # Documents of a VM that asks for nothing more need not be kept until it leaves.
             self._silence = asyncio.get_running_loop().call_later(RUN_SECONDS, self._forget)
         finally:

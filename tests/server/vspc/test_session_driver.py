@@ -395,6 +395,31 @@ def test_requests_of_made_up_runs_are_bounded_as_all_others(run: Run) -> None:
     run(test())
 
 
+def test_a_packet_is_looked_at_once_however_many_are_in_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        talk = Talk()
+        release = talk.driver.hold()
+        looked_at = []
+        question = session_module._question
+
+        def look_at(packet: Packet) -> object:
+            looked_at.append(packet)
+            return question(packet)
+
+        monkeypatch.setattr(session_module, "_question", look_at)
+        talk.receive(request("metadata"))
+        await talk.driver.until_held()
+        flood = [request("metadata", run=f"{number:08x}") for number in range(100)]
+        talk.receive(*flood)
+        assert looked_at[1:] == flood
+        release()
+        await talk.answers()
+
+    run(test())
+
+
 # Who asks, and the log
 
 
