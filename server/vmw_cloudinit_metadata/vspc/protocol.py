@@ -73,14 +73,15 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         data = bytes(self._server.receive_buffer[:nbytes])
         silent, self._silent = self._silent, False
         if silent and self._tls is None and data[0] == HANDSHAKE:
-            self.logger.warning("closed: speaks TLS, and this port does not: is its vSPC URI telnet://?")
+            reason = "speaks TLS, and this port does not: is its vSPC URI telnet://?"
+            self._server.log_end(self, "plain", logging.WARNING, "closed: %s", reason)
             self.transport.abort()
             return
         if self._tls is not None:
             try:
                 data = self._tls.receive_data(data)
             except ProtocolError as error:
-                self.logger.warning("closed: %s", error)
+                self._server.log_end(self, "tls", logging.WARNING, "closed: %s", error)
                 self.close_when_sent()
                 return
         self.core.receive_data(data)
@@ -182,7 +183,8 @@ class VSPCProtocol(asyncio.BufferedProtocol):
             return
         shaking_hands = self._tls is not None and not self._tls.established
         what = "finish the TLS handshake" if shaking_hands else "say which VM it is"
-        self.logger.info("closed: did not %s in %g s", what, self._server.options.identify_seconds)
+        seconds = self._server.options.identify_seconds
+        self._server.log_end(self, what, logging.INFO, "closed: did not %s in %g s", what, seconds)
         self.transport.abort()
 
     def _expect_reader(self) -> None:

@@ -274,6 +274,12 @@ class VSPCServer:
         if not self._protocols:
             self._empty.set()
 
+    def log_end(self, protocol: VSPCProtocol, kind: str, level: int, text: str, *args: object) -> None:
+        """Log why a connection ends, of each kind a line so often: who is closed may come again at once."""
+        if count := self._admission.count_refusal(kind):
+            more = f" (and {count - 1} connections before it)" if count > 1 else ""
+            protocol.logger.log(level, f"{text}%s", *args, more)
+
     def output_sent(self, port: Port) -> None:
         """Tell the VM's session, which may wait for room."""
         if session := self._sessions.get(port):
@@ -305,15 +311,14 @@ class VSPCServer:
                     )
                 case events.TokenRefused():
                     self._refuse(protocol, "token", "its service URI carries no token that is accepted here")
-                case events.ProtocolViolated(reason, fatal):
-                    protocol.logger.log(logging.WARNING if fatal else logging.DEBUG, "%s", reason)
-                    if fatal:
-                        protocol.transport.abort()
+                case events.ProtocolViolated(reason, fatal=True):
+                    self.log_end(protocol, "violation", logging.WARNING, "%s", reason)
+                    protocol.transport.abort()
+                case events.ProtocolViolated(reason):
+                    protocol.logger.debug("%s", reason)
 
     def _refuse(self, protocol: VSPCProtocol, kind: str, reason: str, *args: object) -> None:
-        if count := self._admission.count_refusal(kind):
-            more = f" (and {count - 1} connections before it)" if count > 1 else ""
-            protocol.logger.warning(f"refused: {reason}%s", *args, more)
+        self.log_end(protocol, kind, logging.WARNING, f"refused: {reason}", *args)
         protocol.close_when_sent()
 
     def _begin_session(self, protocol: VSPCProtocol, port: Port) -> None:

@@ -1,6 +1,7 @@
 """One connection, from its first byte to its end, as the peer sees it."""
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -13,7 +14,10 @@ import pytest
 
 from tests.support import peer
 from tests.support.peer import METADATA, USERDATA, Instances, Run, serving
+from tests.support.vspc import Clock
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.log import Throttle
+from vmw_cloudinit_metadata.vspc import admission as admission_module
 from vmw_cloudinit_metadata.vspc import connection as connection_module
 from vmw_cloudinit_metadata.vspc.events import Limits
 from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
@@ -203,7 +207,37 @@ def test_a_connection_that_does_not_say_which_vm_it_is_is_closed(
 
     caplog.set_level(logging.INFO)
     run(test())
-    assert sum("closed: did not say which VM it is in 0.02 s" in text for text in caplog.messages) == 2
+    closed = [text for text in caplog.messages if "closed:" in text]
+    assert len(closed) == 1  # a stranger can come again and again
+    assert closed[0].endswith("closed: did not say which VM it is in 0.02 s")
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (b"\x16\x03\x01", "speaks TLS, and this port does not: is its vSPC URI telnet://?"),
+        (b"\xff\xfb\x25\xff\xfb\x2c" * 9, "does not read the answers to 20 bytes of telnet commands"),
+    ],
+    ids=["TLS", "commands"],
+)
+def test_who_is_closed_again_and_again_does_not_fill_the_log(
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, says: bytes, reason: str
+) -> None:
+    async def test() -> None:
+        clock = Clock()
+        monkeypatch.setattr(admission_module, "Throttle", functools.partial(Throttle, clock=clock))
+        async with serving(Instances({})) as site:
+            for seconds in (0, 1, 1, 8):
+                clock.now += seconds
+                stranger = await site.connect()
+                await stranger.send(says)
+                await stranger.until_closed()
+
+    monkeypatch.setattr(connection_module, "MAX_UNSENT_CONTROL", 20)
+    run(test())
+    first, second = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert first.endswith(reason)
+    assert second.endswith(f"{reason} (and 2 connections before it)")
 
 
 def test_a_refused_peer_that_does_not_read_is_closed_in_time(run: Run) -> None:
