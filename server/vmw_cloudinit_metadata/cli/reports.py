@@ -24,8 +24,9 @@ def _complete_vm(context: click.Context, parameter: click.Parameter, incomplete:
         found = list(Reports(context.params["state_directory"]).all())
     except (KeyError, MetadataError):
         return []
-    names = [each[-1].vm_name for each in found if not isinstance(each, StateError) and each]
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    last = [each[-1] for each in found if not isinstance(each, StateError) and each]
+    names = {name for kept in last for name in (kept.definition, kept.vm_name)}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
 @click.command(context_settings=CONTEXT)
@@ -42,8 +43,8 @@ def _complete_vm(context: click.Context, parameter: click.Parameter, incomplete:
 def reports(vm: str | None, form: str, state_directory: StateDirectory) -> None:
     """Print what guests have reported of their boots.
 
-    Without VM, the last report of each; with it, all that is kept of that VM. A guest reports when its seed
-    is written, and again when cloud-init has ended.
+    Without VM, the last report of each; with it, the name of a VM or of its definition, all that is kept of
+    that one. A guest reports when its seed is written, and again when cloud-init has ended.
 
     Run this as root, or as the server's user.
     """
@@ -65,8 +66,7 @@ def reports(vm: str | None, form: str, state_directory: StateDirectory) -> None:
 def _find(kept: Reports, vm: str | None) -> tuple[list[OfOneVM], list[StateError]]:
     """Return the reports of one VM, or of each, by the VMs' names; and why others cannot be read."""
     if vm is not None:
-        of_one = kept.of(vm)
-        return [of_one] if of_one else [], []
+        return list(kept.find(vm)), []
     found: list[OfOneVM] = []
     faults = []
     for each in kept.all():
@@ -112,6 +112,7 @@ def _details(kept: KeptReport) -> Iterator[str]:
     report = kept.report
     yield f"{_time(kept.received)}  {report.stage}  {printable(kept.vm_name)}, boot {report.boot_id}"
     for key, values in (
+        ("definition", [kept.definition if kept.definition != kept.vm_name else ""]),
         ("instance", [report.instance_id]),
         ("result", [report.result]),
         ("errors", report.errors),

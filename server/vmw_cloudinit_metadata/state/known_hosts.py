@@ -1,8 +1,8 @@
 """SSH host keys that VMs have reported, as lines of a file of known hosts (its format is in sshd(8)).
 
-Whoever uses these lines trusts a VM with a name. So a key stands beside the names that the VM has from its
-host and from its definition, not beside any that it gives itself; and nothing gets into a line that is not a
-name, a type or a key.
+Whoever uses these lines trusts a VM with a name. So a key stands beside the name of the VM's definition and
+the host name in it, not beside any that the VM claims; and nothing gets into a line that is not a name, a
+type or a key.
 """
 
 import base64
@@ -42,8 +42,8 @@ def fingerprints(kept: KeptReport) -> Iterator[str]:
 
 
 def _names(kept: KeptReport) -> list[str]:
-    """Return the VM's name, its definition's host name, and the reported one if that is short for it."""
-    names = [kept.vm_name, kept.hostname]
+    """Return the definition's name, its host name, and the reported one if that is short for it."""
+    names = [kept.definition, kept.hostname]
     if kept.report.hostname == kept.hostname.partition(".")[0]:
         names.append(kept.report.hostname)
     return [name for name in dict.fromkeys(names) if _HOST.fullmatch(name)]

@@ -29,11 +29,14 @@ class KeptReport:
     """A report, and what the server knew of the VM that sent it.
 
     Attributes:
+        vm_name: what it was called then: a claim, as its UUIDs are.
+        definition: what it was served, by the definition's name; the VM's where the driver names none.
         hostname: the one that the VM's instance has, not the one that it reports.
         received: the server's wall clock.
     """
 
     vm_name: str
+    definition: str
     vc_uuid: uuid.UUID | None
     bios_uuid: uuid.UUID | None
     hostname: str
@@ -44,6 +47,7 @@ class KeptReport:
         """Return what ``json.dumps`` takes."""
         return {
             "vm": self.vm_name,
+            "definition": self.definition,
             "vc-uuid": self.vc_uuid and str(self.vc_uuid),
             "bios-uuid": self.bios_uuid and str(self.bios_uuid),
             "hostname": self.hostname,
@@ -60,6 +64,7 @@ class KeptReport:
         """
         return cls(
             str(raw["vm"]),
+            str(raw["definition"]),
             uuid.UUID(raw["vc-uuid"]) if raw["vc-uuid"] else None,
             uuid.UUID(raw["bios-uuid"]) if raw["bios-uuid"] else None,
             str(raw["hostname"]),
@@ -69,7 +74,10 @@ class KeptReport:
 
 
 class Reports:
-    """The reports of all VMs, by the VM's name. The methods block."""
+    """The reports of all VMs, by what they are served: a VM that is found by its UUID may have any name.
+
+    The methods block.
+    """
 
     def __init__(self, directory: StateDirectory) -> None:
         self._records = directory.records("reports", MAX_VMS)
@@ -82,22 +90,32 @@ class Reports:
         """
         with self._records.locked():
             try:
-                earlier = self.of(new.vm_name)
+                earlier = self.of(new.definition)
             except DamagedError as error:
                 _logger.warning("%s: its reports are lost, others take their place", error)
                 earlier = []
             kept = [*(each for each in earlier if not _is_same(each.report, new.report)), new]
-            self._records.make_room(new.vm_name)
-            self._records.write(new.vm_name, {"reports": [each.to_json() for each in kept[-MAX_REPORTS:]]})
+            self._records.make_room(new.definition)
+            self._records.write(new.definition, {"reports": [each.to_json() for each in kept[-MAX_REPORTS:]]})
 
-    def of(self, vm_name: str) -> list[KeptReport]:
-        """Return the reports of a VM, in the order in which they came.
+    def of(self, definition: str) -> list[KeptReport]:
+        """Return the reports of the VM that is served this, in the order in which they came.
 
         Raises:
             StateError: they cannot be read.
         """
-        record = self._records.read(vm_name)
-        return [] if record is None else self._reports(vm_name, record)
+        record = self._records.read(definition)
+        return [] if record is None else self._reports(definition, record)
+
+    def find(self, name: str) -> list[list[KeptReport]]:
+        """Return the reports of a definition, or else of each VM that had this name at last.
+
+        Raises:
+            StateError: they cannot be read.
+        """
+        if reports := self.of(name):
+            return [reports]
+        return [each for each in self.all() if isinstance(each, list) and each and each[-1].vm_name == name]
 
     def all(self) -> Iterator[list[KeptReport] | StateError]:
         """Yield the reports of one VM after the other; for those that are damaged, why.
@@ -116,11 +134,11 @@ class Reports:
             else:
                 yield reports
 
-    def _reports(self, vm_name: str, record: dict[str, Any]) -> list[KeptReport]:
+    def _reports(self, definition: str, record: dict[str, Any]) -> list[KeptReport]:
         try:
             return [KeptReport.from_json(raw) for raw in record["reports"]]
         except (ReportError, KeyError, TypeError, ValueError, AttributeError):
-            raise self._records.damaged(vm_name) from None
+            raise self._records.damaged(definition) from None
 
 
 def _is_same(one: Report, other: Report) -> bool:

@@ -174,7 +174,10 @@ class _Keeper:
         client, metadata = self._client, instance.metadata
         hostname = str(metadata.hostname) if metadata else ""
         now = datetime.now(UTC)
-        kept = KeptReport(client.vm_name, client.vm_vc_uuid, client.vm_bios_uuid, hostname, now, report)
+        served = instance.source or client.vm_name
+        kept = KeptReport(
+            client.vm_name, served, client.vm_vc_uuid, client.vm_bios_uuid, hostname, now, report
+        )
         try:
             await self._keeping.keep(instance, kept)
         except (DriverBusyError, StateError) as error:

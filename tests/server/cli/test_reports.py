@@ -86,6 +86,14 @@ def test_with_a_vm_all_that_is_kept_of_it_is_told_in_detail(site: Site) -> None:
     )
 
 
+def test_a_vm_is_found_by_its_name_or_by_that_of_its_definition(site: Site) -> None:
+    site.keep(kept("vm-7", definition="web", host_keys=[key()]), kept("web-01"))
+    told = f"{WHEN}  final  vm-7, boot b0\n    definition  web\n    result      ended\n    host keys   "
+    assert site.print("vm-7").output.startswith(told)
+    assert site.print("web").output.startswith(told)
+    assert site.print("vm-7", "--format", "known-hosts").output == f"web,web-01.example.org {key()}\n"
+
+
 @pytest.mark.parametrize(
     ("report", "result"),
     [
@@ -120,6 +128,7 @@ def test_json_is_an_array_of_everything(site: Site) -> None:
     ]
     assert printed[2] == {
         "vm": "web-01",
+        "definition": "web-01",
         "vc-uuid": str(VC_UUID),
         "bios-uuid": None,
         "hostname": "web-01.example.org",
@@ -219,8 +228,9 @@ def test_a_configuration_that_says_nothing_of_it_leaves_the_default(tmp_path: Pa
 
 
 def test_a_shell_completes_the_vms_that_have_reported(site: Site) -> None:
-    site.keep(kept("web-01"), kept("web-02"), kept("db-01"))
+    site.keep(kept("web-01"), kept("vm-7", definition="web-02"), kept("db-01"))
     assert completed(site.path, "web") == ["web-01", "web-02"]
+    assert completed(site.path, "vm") == ["vm-7"]
     assert completed(site.path / "gone", "") == []
 
 

@@ -21,12 +21,17 @@ def kept(
     vm_name: str = "web-01",
     stage: str = "final",
     *,
+    definition: str = "",
     defined: str = "web-01.example.org",
     minutes: int = 0,
     boot_id: str = "b0",
     **keys: Any,
 ) -> KeptReport:
-    """A report of a VM whose definition has a host name; ``keys`` are those of the wire, with underscores."""
+    """A report of a VM whose definition has its name, if no other, and a host name in it.
+
+    ``keys`` are those of the wire, with underscores.
+    """
     document = {key.replace("_", "-"): value for key, value in keys.items()}
     report = Report.from_json({"stage": stage, "boot-id": boot_id, **document})
-    return KeptReport(vm_name, VC_UUID, None, defined, NOON + timedelta(minutes=minutes), report)
+    received = NOON + timedelta(minutes=minutes)
+    return KeptReport(vm_name, definition or vm_name, VC_UUID, None, defined, received, report)

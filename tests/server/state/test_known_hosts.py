@@ -42,9 +42,14 @@ def test_each_key_has_a_line() -> None:
     assert lines(keys=keys) == [f"web-01 {each}" for each in keys]
 
 
-def test_a_name_is_that_of_the_vm_and_that_of_its_definition_once() -> None:
+def test_a_name_is_that_of_the_definition_and_the_host_name_in_it_once() -> None:
     assert names("web-01") == ["web-01"]
     assert names("a.example.org", vm_name="web-01") == ["web-01,a.example.org"]
+
+
+def test_what_a_vm_calls_itself_is_no_name() -> None:
+    evil = kept("db-01", definition="evil", defined="", host_keys=[ED25519])
+    assert list(known_hosts([evil])) == [f"evil {ED25519}"]
 
 
 def test_a_reported_name_counts_as_far_as_it_is_the_definition_s() -> None:

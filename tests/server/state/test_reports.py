@@ -80,6 +80,24 @@ def test_of_too_many_vms_that_one_goes_that_was_silent_longest(
     assert [len(reports.of(name)) for name in "abc"] == [1, 0, 1]
 
 
+def test_reports_are_those_of_a_definition_whatever_a_vm_calls_itself(reports: Reports) -> None:
+    own, claimed, other = kept("db-01"), kept("db-01", definition="evil"), kept("b", definition="c")
+    for each in (own, claimed, other):
+        reports.keep(each)
+    assert reports.of("db-01") == [own]
+    assert reports.find("db-01") == [[own]]
+    assert reports.find("evil") == [[claimed]]
+
+
+def test_a_vm_that_is_called_otherwise_than_its_definition_is_found_by_either_name(reports: Reports) -> None:
+    one, two = kept("vm-7", definition="web"), kept("vm-7", definition="db")
+    for each in (one, two, kept("vm-8", definition="mail")):
+        reports.keep(each)
+    assert reports.find("vm-7") == [[two], [one]]
+    assert reports.find("web") == [[one]]
+    assert reports.find("vm-9") == []
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -111,10 +129,12 @@ def test_eight_reports_of_the_largest_size_fit_into_a_file(
         '{"name": "web-01", "reports": null}',
         '{"name": "web-01", "reports": [1]}',
         '{"name": "web-01", "reports": [{"vm": "web-01"}]}',
-        '{"name": "web-01", "reports": [{"vm": "web-01", "vc-uuid": null, "bios-uuid": "x", "hostname": "", '
-        '"received": "2026-12-01T12:00:00+00:00", "report": {"stage": "final", "boot-id": "b0"}}]}',
-        '{"name": "web-01", "reports": [{"vm": "web-01", "vc-uuid": null, "bios-uuid": null, "hostname": "", '
-        '"received": "2026-12-01T12:00:00+00:00", "report": {"stage": "final"}}]}',
+        '{"name": "web-01", "reports": [{"vm": "web-01", "definition": "web-01", "vc-uuid": null, '
+        '"bios-uuid": "x", "hostname": "", "received": "2026-12-01T12:00:00+00:00", '
+        '"report": {"stage": "final", "boot-id": "b0"}}]}',
+        '{"name": "web-01", "reports": [{"vm": "web-01", "definition": "web-01", "vc-uuid": null, '
+        '"bios-uuid": null, "hostname": "", "received": "2026-12-01T12:00:00+00:00", '
+        '"report": {"stage": "final"}}]}',
     ],
 )
 def test_damaged_reports_are_an_error_and_new_ones_take_their_place(

@@ -293,7 +293,8 @@ def test_a_report_is_kept_logged_once_and_given_to_the_driver(
 
     with caplog.at_level(logging.INFO):
         run(test())
-    kept = Reports(state).of("web-01")
+    kept = Reports(state).of("the-definition")
+    assert {each.vm_name for each in kept} == {"web-01"}
     assert [(each.report.stage, each.report.result) for each in kept] == [
         ("seed", "seed written in 0.5 s"),
         ("final", "done, 1 error"),
@@ -360,7 +361,7 @@ def test_a_report_that_cannot_be_kept_comes_again(
             await driver.until_told()
 
     run(test())
-    assert len(Reports(state).of("web-01")) == 1
+    assert len(Reports(state).of("the-definition")) == 1
     (line,) = [line for line in caplog.messages if "was not kept" in line]
     assert line.endswith(
         f"its report was not kept: cannot write {state.path}/reports: No space left on device"
