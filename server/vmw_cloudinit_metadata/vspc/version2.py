@@ -159,7 +159,8 @@ def answer(request: Request, snapshot: Snapshot) -> Answer:
         return Answer(Status.UNCHANGED, b"", (("etag", etag), *docs))
     total = len(document.content)
     if request.offset > total:
-        return refusal(Status.INVALID, f"offset= is beyond the {total} bytes of {request.document}")
+        # How long it is stays unsaid: it may be a secret that is not served any more.
+        return refusal(Status.INVALID, f"offset= is beyond the end of {request.document}")
     payload, encoding = _piece(request, document)
     place = ("offset", str(request.offset)), ("total", str(total)), ("etag", etag)
     return Answer(Status.OK, payload, (*place, *encoding, *docs))

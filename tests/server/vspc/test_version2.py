@@ -191,7 +191,7 @@ def test_an_empty_document_is_one() -> None:
 
 def test_an_offset_beyond_the_end_is_invalid() -> None:
     answer = ask(web("0123456789"), "userdata", offset=11)
-    assert (answer.status, answer.payload) == ("invalid", b"offset= is beyond the 10 bytes of userdata")
+    assert (answer.status, answer.payload) == ("invalid", b"offset= is beyond the end of userdata")
 
 
 def test_a_piece_of_another_version_is_told_that_it_has_changed() -> None:
