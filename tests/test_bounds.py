@@ -74,6 +74,8 @@ BOUNDS = {
     # The state directory
     "vspc.keeping.STATE_SECONDS": "server/vspc/test_keeping::a_disk_that_hangs_holds_up_the_vms_with_a_window_and_no_other",
     "vspc.keeping.MAX_WAITING_REPORTS": "server/vspc/test_keeping::a_driver_that_takes_its_time_with_a_report_holds_up_no_guest_and_not_the_end",
+    "vspc.keeping.MAX_REPORTS": "server/vspc/test_keeping::a_guest_that_reports_without_end_is_a_line_now_and_then",
+    "vspc.keeping.REPORTS_SECONDS": "server/vspc/test_keeping::a_guest_that_reports_now_and_then_may_do_so_for_ever",
     "vspc.keeping.LOG_SECONDS": "server/vspc/test_keeping::a_guest_that_reports_without_end_is_a_line_now_and_then",
     "state.records.MAX_RECORD": "server/state/test_records::a_record_of_more_than_its_size_is_not_written",
     "state.records.MAX_PLAIN_NAME": "server/state/test_records::a_long_name_ends_in_its_hash",

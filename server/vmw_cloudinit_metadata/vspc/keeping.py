@@ -6,7 +6,7 @@ serving window, nor a slow disk a VM whose definition has none.
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -31,6 +31,11 @@ RETRY_SECONDS = 5
 # Reports of all VMs that wait for the driver, as after a power failure. A driver that falls farther behind
 # gets no more of them.
 MAX_WAITING_REPORTS = 10_000
+
+# A boot has two reports, and may bring those of the boot before. A guest that sends more than this in that
+# time has to wait: each is written to the disk, and stands in the driver's line.
+MAX_REPORTS = 8
+REPORTS_SECONDS = 60.0
 
 # A guest may ask and report as fast as it likes; the log takes a line of each kind only this often.
 LOG_SECONDS = 10.0
@@ -139,6 +144,9 @@ class _Keeper:
         self._client = client
         self._logger = logger
         self._last_report: Report | None = None
+        self._reported: deque[float] = deque(
+            maxlen=MAX_REPORTS
+        )  # when the last ones came, by the loop's clock
         self._lines: defaultdict[str, Throttle] = defaultdict(lambda: Throttle(LOG_SECONDS))
 
     async def may_serve(self, instance: InstanceData, run: str) -> str | None:
@@ -171,6 +179,11 @@ class _Keeper:
         """
         if report == self._last_report:
             return  # its acknowledgement was lost
+        clock = asyncio.get_running_loop().time()
+        if len(self._reported) == MAX_REPORTS and clock - self._reported[0] < REPORTS_SECONDS:
+            self._log("fault", logging.WARNING, "reports too often; what is too much is not kept")
+            raise DriverBusyError("a boot has fewer reports", RETRY_SECONDS)
+        self._reported.append(clock)
         client, metadata = self._client, instance.metadata
         hostname = str(metadata.hostname) if metadata else ""
         now = datetime.now(UTC)

@@ -246,6 +246,8 @@ class VMClient:
             await self.take_report(source.instance, report)
         except MetadataError:
             return version2.refusal(Status.BUSY, "the server cannot keep reports; see its log", RETRY_SECONDS)
+        if report.stage == "final":
+            self._runs.forget()  # the boot is over, and with it what it was allowed
         return Answer(Status.OK)
 
     async def _send(self, answer: Answer, code: str, request_id: str) -> None:

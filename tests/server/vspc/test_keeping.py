@@ -184,7 +184,8 @@ def test_the_final_report_closes_a_window_until_reported(run: Run, state: StateD
             assert await report(vm, instance_id="i-0") == "ok"
             assert await fetch(vm, 2) == "ok"
             assert await report(vm) == "ok"
-            assert await fetch(vm, 3) == HAS_REPORTED
+            # Not even in the run that was under way.
+            assert [await fetch(vm, run) for run in (2, 3)] == [HAS_REPORTED] * 2
 
     run(test())
 
@@ -331,15 +332,36 @@ def test_a_guest_that_reports_without_end_is_a_line_now_and_then(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
-        async with serving(limited()) as site:
+        async with serving(driver) as site:
             vm = await site.vm("web-01")
-            for number in range(10):
-                for stage in ("seed", "final"):
-                    assert await report(vm, stage, retries=number) == "ok"
+            answers = [
+                await report(vm, stage, retries=number)
+                for number in range(keeping.MAX_REPORTS)
+                for stage in ("seed", "final")
+            ]
+            assert answers == ["ok"] * keeping.MAX_REPORTS + ["busy"] * keeping.MAX_REPORTS
+            await driver.until_told()
 
+    driver = limited()
     with caplog.at_level(logging.INFO):
         run(test())
-    assert len([line for line in caplog.messages if "reported" in line]) == 2
+    assert len(driver.reports) == keeping.MAX_REPORTS
+    assert len([line for line in caplog.messages if "reported: " in line]) == 2
+    (line,) = [line for line in caplog.messages if "reports too often" in line]
+    assert line == f"{line_start(caplog)}: reports too often; what is too much is not kept"
+
+
+def test_a_guest_that_reports_now_and_then_may_do_so_for_ever(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        async with serving(limited()) as site:
+            vm = await site.vm("web-01")
+            for number in range(keeping.MAX_REPORTS + 2):
+                assert await report(vm, retries=number) == "ok"
+
+    monkeypatch.setattr(keeping, "REPORTS_SECONDS", 0.0)
+    run(test())
 
 
 def test_a_report_that_cannot_be_kept_comes_again(
