@@ -86,12 +86,10 @@ def seal(root: str, seed_directory: str) -> List[str]:
     _check_package(root)
     directory = paths.under(root, seed_directory)
     deleted = f"deleted the seed in {directory}" if seed.delete(directory) else "there was no seed"
-    return [
-        deleted,
-        _link(root),
-        *_enable_units(root),
-        "the first boot of each clone asks over the serial port",
-    ]
+    lines = [deleted, _link(root), *_enable_units(root)]
+    if is_ready(root):
+        lines.append("the first boot of each clone asks over the serial port")
+    return lines
 
 
 def provisioned(root: str) -> bool:

@@ -71,8 +71,9 @@ cloud-init goes on with it.
 
 _SEAL = """\
 Make this VM fit to be a template: delete the seed, what binds it to this
-machine and what waits to be reported, and enable. cloud-init 22.3 and later does so in "cloud-init clean",
-by a script in /etc/cloud/clean.d; with an older one, run this after it.
+machine and what waits to be reported, and enable. cloud-init 22.3 and later
+does so in "cloud-init clean", by a script in /etc/cloud/clean.d; with an older
+one, run this after it.
 """
 
 _STATUS = """\

@@ -85,7 +85,7 @@ def _fetch(arguments: Any) -> int:
     from vmw_cloudinit_guest.fetch import fetch  # pyserial is for this command alone
 
     settings, faults = _settings(arguments, root="/")
-    _warn_of(faults)
+    _warn_of([f"{fault}; passed over" for fault in faults])
     if arguments.port:
         settings = settings._replace(port=config.read_port(arguments.port))
     if arguments.seed_dir:
@@ -106,7 +106,7 @@ def _report(arguments: Any) -> int:
     from vmw_cloudinit_guest import after_boot, cloudinit_result
 
     settings, faults = _settings(arguments, root="/")
-    _warn_of(faults)
+    _warn_of([f"{fault}; passed over" for fault in faults])
     directory, result = settings.seed_directory, cloudinit_result.read()
     trace = _trace if arguments.verbose else _no_trace
     if not arguments.boot:
@@ -137,8 +137,7 @@ def _enable(arguments: Any) -> int:
     if arguments.at_install:
         return _tell(activation.enable_at_install(arguments.root))
     _tell(activation.enable(arguments.root))
-    for sentence in defeats.find(arguments.root):
-        _warn(sentence)
+    _warn_of(defeats.find(arguments.root))
     return ExitCode.DONE
 
 
@@ -149,11 +148,13 @@ def _disable(arguments: Any) -> int:
 
 
 def _seal(arguments: Any) -> int:
-    from vmw_cloudinit_guest import activation
+    from vmw_cloudinit_guest import activation, defeats
 
     settings, faults = _settings(arguments, arguments.root)
-    _warn_of(faults)
-    return _tell(activation.seal(arguments.root, settings.seed_directory))
+    _warn_of([f"{fault}; passed over" for fault in faults])
+    _tell(activation.seal(arguments.root, settings.seed_directory))
+    _warn_of(defeats.find(arguments.root))
+    return ExitCode.DONE
 
 
 def _status(arguments: Any) -> int:
@@ -200,9 +201,9 @@ def _tell(lines: List[str]) -> int:
     return ExitCode.DONE
 
 
-def _warn_of(faults: List[str]) -> None:
-    for fault in faults:
-        _warn(f"{fault}; passed over")
+def _warn_of(sentences: List[str]) -> None:
+    for sentence in sentences:
+        _warn(sentence)
 
 
 def _warn(line: str) -> None:

@@ -145,6 +145,13 @@ def test_seal_deletes_seed_and_state_and_enables(machine: Machine) -> None:
     assert activation.seal(machine.root, paths.SEED_DIRECTORY)[0] == "there was no seed"
 
 
+def test_seal_promises_no_boot_that_asks_where_none_will(machine: Machine) -> None:
+    promise = "the first boot of each clone asks over the serial port"
+    assert activation.seal(machine.root, paths.SEED_DIRECTORY)[-1] == promise
+    machine.write(paths.CLOUD_INIT_DISABLED, "")
+    assert promise not in activation.seal(machine.root, paths.SEED_DIRECTORY)
+
+
 def test_the_unit_s_state_is_read_from_its_links(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     assert activation.unit(machine.root) == "disabled"

@@ -360,13 +360,14 @@ def test_what_cannot_be_enabled_is_exit_code_5(tmp_path: Path, capsys: Any) -> N
     )
 
 
-def test_enable_warns_of_what_defeats_the_seed(tmp_path: Path, capsys: Any) -> None:
+@pytest.mark.parametrize("command", ["enable", "seal"])
+def test_enable_and_seal_warn_of_what_defeats_the_seed(command: str, tmp_path: Path, capsys: Any) -> None:
     machine = Machine(tmp_path)
     machine.has_units_enabled()
     machine.write(paths.CLOUD_INIT_DISABLED, "")
-    assert cli.main(["enable", "--root", machine.root]) == 0
+    assert cli.main([command, "--root", machine.root]) == 0
     captured = capsys.readouterr()
-    assert "at the next boot it asks" not in captured.out
+    assert "asks over the serial port" not in captured.out
     assert captured.err == (
         f"vmw-cloudinit-guest: warning: {machine.path(paths.CLOUD_INIT_DISABLED)} is there: "
         "neither cloud-init nor this runs at boot; remove it\n"
