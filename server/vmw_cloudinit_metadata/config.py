@@ -54,7 +54,9 @@ def parse_driver_options(text: str) -> dict[str, Any]:
     try:
         options = json.loads(text)
     except ValueError as error:
-        raise ConfigurationError(f"the driver's options are not JSON: {error}") from None
+        raise ConfigurationError(
+            f"""the driver's options are not JSON, as in '{{"directory": "/srv/instances"}}': {error}"""
+        ) from None
     except RecursionError:
         raise ConfigurationError("the driver's options are nested too deeply") from None
     if not isinstance(options, dict):

@@ -43,7 +43,7 @@ def parse_network(text: str) -> Network:
         raise ConfigurationError(f"'{text}' is not a network such as 192.0.2.0/24 or 2001:db8::/32") from None
     address = text.partition("/")[0]
     if "/" in text and ipaddress.ip_address(address) != network.network_address:
-        raise ConfigurationError(f"'{text}' is not a network; is {network} meant, or {address} alone?")
+        raise ConfigurationError(f"'{text}' is not a network: write {network}, or {address} alone")
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
         mapped = int(network.network_address) & 0xFFFFFFFF
         return ipaddress.IPv4Network((mapped, network.prefixlen - 96))

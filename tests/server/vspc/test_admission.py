@@ -48,7 +48,7 @@ def test_anything_else_is_no_network(text: str) -> None:
 def test_an_address_with_the_length_of_a_network_is_ambiguous() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_network("192.0.2.7/24")
-    assert str(caught.value) == "'192.0.2.7/24' is not a network; is 192.0.2.0/24 meant, or 192.0.2.7 alone?"
+    assert str(caught.value) == "'192.0.2.7/24' is not a network: write 192.0.2.0/24, or 192.0.2.7 alone"
 
 
 @pytest.mark.parametrize(
