@@ -153,12 +153,12 @@ async def test_reports_are_printed_also_after_the_server_has_ended(tmp_path: Pat
     async with site.running():
         assert await site.report("seed", seconds=0.4) == "ok"
         assert await site.report("final", status="done", **{"host-keys": [HOST_KEY]}) == "ok"
-        await site.server.logged("INFO .* web-01: reported: seed written in 0.4 s$")
-        await site.server.logged("INFO .* web-01: reported: done$")
+        await site.server.logged("INFO .* web-01: reported: seed ready in 0.4 s$")
+        await site.server.logged("INFO .* web-01: reported: cloud-init done$")
     assert not [line for line in site.server.log if HOST_KEY.split()[1] in line]
     (_, line) = (await site.command("reports")).splitlines()
     assert line.split()[:2] == ["web-01", "i-web-01"]
-    assert line.endswith("final  done")
+    assert line.endswith("final  cloud-init done")
     printed = json.loads(await site.command("reports", "web-01", "--format", "json"))
     assert [each["report"]["stage"] for each in printed] == ["seed", "final"]
     assert await site.command("reports", "--format", "known-hosts") == f"web-01 {HOST_KEY}\n"

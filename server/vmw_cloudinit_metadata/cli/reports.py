@@ -44,19 +44,24 @@ def reports(vm: str | None, form: str, state_directory: StateDirectory) -> None:
     """Print what guests have reported of their boots.
 
     Without VM, the last report of each; with it, the name of a VM or of its definition, all that is kept of
-    that one. A guest reports when its seed is written, and again when cloud-init has ended.
+    that one. A guest reports when its seed is ready, and again when cloud-init has ended.
 
     Run this as root, or as the server's user.
     """
     state_directory.check()
     found, faults = _find(Reports(state_directory), vm)
     if vm is not None and not (found or faults):
-        raise StateError(f"there is no report of the VM {printable(vm)} in {state_directory.path}")
+        raise StateError(
+            f"there is no report of the VM {printable(vm)} in {state_directory.path}; "
+            "'vmw-cloudinit-metadata reports' lists the VMs that have reported"
+        )
     if form == "json":
         click.echo(json.dumps([kept.to_json() for of_one in found for kept in of_one], indent=2))
     else:
         for line in _known_hosts(found) if form == "known-hosts" else _text(found, vm is not None):
             click.echo(line)
+    if form == "text" and not (found or faults):
+        click.echo(f"no VM has reported yet, as far as {state_directory.path} knows", err=True)
     for fault in faults:
         click.echo(f"vmw-cloudinit-metadata: {fault}", err=True)
     if faults:

@@ -129,7 +129,7 @@ def _systemd_directory() -> str | None:
 @click.option("--token", callback=check_token, hidden=True)  # for the environment and the file
 @click.option(
     "--state-directory",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # StateDirectory.make() checks it
     default=_systemd_directory,
     metavar="DIR",
     help="Keep serving windows and reports here.  [default: $STATE_DIRECTORY of systemd; else nowhere]",

@@ -31,7 +31,7 @@ def state_options(command: _F) -> _F:
     )
     directory = click.option(
         "--state-directory",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # check() says what to do
         default=SERVICE_DIRECTORY,
         show_default=True,
         callback=lambda context, parameter, path: StateDirectory(path),

@@ -39,15 +39,22 @@ class StateDirectory:
                 f"the state directory {self.path} cannot be made: {error.strerror}"
             ) from None
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
-            raise ConfigurationError(f"the state directory {self.path} cannot be written by this user")
+            raise ConfigurationError(
+                f"the state directory {self.path} cannot be written by this user: give it to that user, or "
+                "name another with --state-directory"
+            )
 
     def check(self) -> None:
-        """Check that it is there.
+        """Check that it is there, and that this user can look into it.
 
         Raises:
-            ConfigurationError: it is not.
+            ConfigurationError: it is not, or the user cannot.
         """
         if not os.path.isdir(self.path):
             raise ConfigurationError(
                 f"there is no state directory {self.path}: name the server's with --state-directory DIR"
+            )
+        if not os.access(self.path, os.R_OK | os.X_OK):
+            raise ConfigurationError(
+                f"the state directory {self.path} cannot be read by this user: be root, or the server's user"
             )

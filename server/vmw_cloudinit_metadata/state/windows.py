@@ -153,7 +153,8 @@ class Windows:
             )
         if not found:
             raise StateError(
-                f"{self._records.path} has no window of {printable(name)}: nothing was served in one yet"
+                f"{self._records.path} has no window of {printable(name)}: no VM or definition of that name "
+                "was served in one yet"
             )
         return found[0]
 

@@ -98,9 +98,8 @@ class Keeping:
         if not self._driver_takes_reports:
             return
         if len(self._waiting) >= MAX_WAITING_REPORTS:
-            self._complain(
-                f"{MAX_WAITING_REPORTS} reports wait for the driver; it does not get the next ones"
-            )
+            fault = f"{MAX_WAITING_REPORTS} reports wait for the driver; it does not get the next ones"
+            self._complain(fault, fault)
             return
         task = asyncio.get_running_loop().create_task(self._tell_driver(client, report))
         self._waiting.add(task)
@@ -119,7 +118,10 @@ class Keeping:
         try:
             await self._driver_workers.run(self._take_report, client, report)
         except Exception as error:
-            self._complain(f"the driver could not take a report: {describe(error)}")
+            fault = describe(error)
+            self._complain(
+                f"the driver could not take the report of {printable(client.vm_name)}: {fault}", fault
+            )
 
     async def _in_time(self, workers: Workers, function: Callable[..., _T], *args: object) -> _T:
         try:
@@ -131,8 +133,9 @@ class Keeping:
                 f"the state directory{where} has not answered in {STATE_SECONDS:g} s", RETRY_SECONDS
             ) from None
 
-    def _complain(self, text: str) -> None:
-        if self._failures.count(text):
+    def _complain(self, text: str, fault: str) -> None:
+        # One that all VMs have, as after a power failure, is told of one of them.
+        if self._failures.count(fault):
             _logger.error("%s", text)
 
 

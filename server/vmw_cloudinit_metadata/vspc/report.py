@@ -101,9 +101,11 @@ class Report:
         """How it went, in a few words."""
         if self.stage == "final":
             errors = f", {len(self.errors)} error{'s' * (len(self.errors) > 1)}" if self.errors else ""
-            return (self.status or "ended") + errors
+            return f"cloud-init {self.status or 'ended'}{errors}"
         seconds = "" if self.seconds is None else f" in {self.seconds:g} s"
-        return f"seed written{seconds}" + (f", {self.retries} retries" if self.retries else "")
+        # Written, or right already: which, it does not say.
+        retries = f", {self.retries} retr{'y' if self.retries == 1 else 'ies'}" if self.retries else ""
+        return f"seed ready{seconds}{retries}"
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes: the keys of the wire, without those that are missing."""

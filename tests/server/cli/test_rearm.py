@@ -49,8 +49,8 @@ def test_a_damaged_window_is_made_anew(command: Commands, tmp_path: Path) -> Non
 
 def test_a_name_without_a_window_is_one_sentence(command: Commands, tmp_path: Path) -> None:
     done = command("rearm", "web\n01", "--state-directory", str(tmp_path))
-    sentence = f"{tmp_path}/windows has no window of 'web\\n01': nothing was served in one yet"
-    assert done == (1, "", f"vmw-cloudinit-metadata: {sentence}\n")
+    sentence = "no window of 'web\\n01': no VM or definition of that name was served in one yet"
+    assert done == (1, "", f"vmw-cloudinit-metadata: {tmp_path}/windows has {sentence}\n")
 
 
 def test_a_directory_that_is_not_there_is_one_sentence(command: Commands, tmp_path: Path) -> None:

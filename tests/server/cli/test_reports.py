@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import click
@@ -44,8 +45,8 @@ def test_without_a_vm_the_last_report_of_each_is_a_line(site: Site) -> None:
     assert site.print() == (
         0,
         "VM      INSTANCE  RECEIVED             STAGE  RESULT\n"
-        f"db      i-1       {WHEN}  seed   seed written in 12 s, 3 retries\n"
-        f"web-01  i-0042    {WHEN}  final  done\n",
+        f"db      i-1       {WHEN}  seed   seed ready in 12 s, 3 retries\n"
+        f"web-01  i-0042    {WHEN}  final  cloud-init done\n",
         "",
     )
 
@@ -71,11 +72,11 @@ def test_with_a_vm_all_that_is_kept_of_it_is_told_in_detail(site: Site) -> None:
     assert (done.exit_code, done.error) == (0, "")
     assert done.output == (
         f"{WHEN}  seed  web-01, boot b0\n"
-        "    result      seed written\n"
+        "    result      seed ready\n"
         "    documents   meta-data 0123456789abcdef, vendor-data -\n"
         f"{WHEN}  final  web-01, boot b0\n"
         "    instance    i-0042\n"
-        "    result      error, 2 errors\n"
+        "    result      cloud-init error, 2 errors\n"
         "    errors      first\n"
         "                second\n"
         "    host name   web-01\n"
@@ -88,7 +89,7 @@ def test_with_a_vm_all_that_is_kept_of_it_is_told_in_detail(site: Site) -> None:
 
 def test_a_vm_is_found_by_its_name_or_by_that_of_its_definition(site: Site) -> None:
     site.keep(kept("vm-7", definition="web", host_keys=[key()]), kept("web-01"))
-    told = f"{WHEN}  final  vm-7, boot b0\n    definition  web\n    result      ended\n    host keys   "
+    told = f"{WHEN}  final  vm-7, boot b0\n    definition  web\n    result      cloud-init ended\n"
     assert site.print("vm-7").output.startswith(told)
     assert site.print("web").output.startswith(told)
     assert site.print("vm-7", "--format", "known-hosts").output == f"web,web-01.example.org {key()}\n"
@@ -97,11 +98,12 @@ def test_a_vm_is_found_by_its_name_or_by_that_of_its_definition(site: Site) -> N
 @pytest.mark.parametrize(
     ("report", "result"),
     [
-        (kept(), "ended"),
-        (kept(status="degraded done"), "degraded done"),
-        (kept(status="error", errors=["x"]), "error, 1 error"),
-        (kept(stage="seed"), "seed written"),
-        (kept(stage="seed", seconds=0.125, retries=0), "seed written in 0.125 s"),
+        (kept(), "cloud-init ended"),
+        (kept(status="degraded done"), "cloud-init degraded done"),
+        (kept(status="error", errors=["x"]), "cloud-init error, 1 error"),
+        (kept(stage="seed"), "seed ready"),
+        (kept(stage="seed", seconds=0.125, retries=0), "seed ready in 0.125 s"),
+        (kept(stage="seed", seconds=9, retries=1), "seed ready in 9 s, 1 retry"),
     ],
 )
 def test_the_result_says_how_it_went(report: KeptReport, result: str, site: Site) -> None:
@@ -150,14 +152,15 @@ def test_known_hosts_are_lines_for_ssh(site: Site) -> None:
 
 
 def test_where_nobody_has_reported_there_is_nothing_to_print(site: Site) -> None:
-    assert site.print() == (0, "", "")
+    assert site.print() == (0, "", f"no VM has reported yet, as far as {site.path} knows\n")
     assert site.print("--format", "known-hosts") == (0, "", "")
     assert site.print("--format", "json") == (0, "[]\n", "")
 
 
 def test_a_vm_that_has_not_reported_is_one_sentence(site: Site) -> None:
-    sentence = f"vmw-cloudinit-metadata: there is no report of the VM web-01 in {site.path}\n"
-    assert site.print("web-01") == (1, "", sentence)
+    done = site.print("web-01")
+    assert (done.exit_code, done.output, done.error.count("\n")) == (1, "", 1)
+    assert f": there is no report of the VM web-01 in {site.path}; 'vmw-cloudinit-metadata" in done.error
 
 
 def test_a_directory_that_is_not_there_is_one_sentence(site: Site) -> None:
@@ -165,6 +168,13 @@ def test_a_directory_that_is_not_there_is_one_sentence(site: Site) -> None:
     done = site.print()
     assert (done.exit_code, done.output) == (2, "")
     assert done.error.startswith("vmw-cloudinit-metadata: there is no state directory ")
+
+
+def test_who_may_not_look_into_it_is_told_who_may(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.R_OK)
+    done = site.print()
+    assert (done.exit_code, done.output) == (2, "")
+    assert done.error.endswith(f"{site.path} cannot be read by this user: be root, or the server's user\n")
 
 
 def test_what_is_damaged_is_said_and_the_rest_is_printed(site: Site) -> None:

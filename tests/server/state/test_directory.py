@@ -38,7 +38,9 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 def test_one_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root may write anywhere, but on what is mounted read-only.
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
-    with pytest.raises(ConfigurationError, match="cannot be written by this user"):
+    with pytest.raises(
+        ConfigurationError, match="cannot be written by this user: give it to that user, or name"
+    ):
         StateDirectory(tmp_path).make()
 
 
@@ -46,6 +48,14 @@ def test_who_looks_into_one_that_is_not_there_is_told(tmp_path: Path) -> None:
     StateDirectory(tmp_path).check()
     with pytest.raises(ConfigurationError, match=r"/gone: name the server's with --state-directory DIR"):
         StateDirectory(tmp_path / "gone").check()
+
+
+def test_who_may_not_look_into_it_is_told_who_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.R_OK)
+    with pytest.raises(
+        ConfigurationError, match="cannot be read by this user: be root, or the server's user"
+    ):
+        StateDirectory(tmp_path).check()
 
 
 def test_it_is_the_same_wherever_the_process_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

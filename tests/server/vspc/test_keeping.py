@@ -297,8 +297,8 @@ def test_a_report_is_kept_logged_once_and_given_to_the_driver(
     kept = Reports(state).of("the-definition")
     assert {each.vm_name for each in kept} == {"web-01"}
     assert [(each.report.stage, each.report.result) for each in kept] == [
-        ("seed", "seed written in 0.5 s"),
-        ("final", "done, 1 error"),
+        ("seed", "seed ready in 0.5 s"),
+        ("final", "cloud-init done, 1 error"),
     ]
     assert (str(kept[0].vc_uuid), kept[0].bios_uuid, kept[0].hostname) == (
         "684c916c-5f6c-4c2f-aa50-dfd661a22e0d",
@@ -307,8 +307,8 @@ def test_a_report_is_kept_logged_once_and_given_to_the_driver(
     )
     assert driver.reports == [("web-01", each.report) for each in kept]
     assert [line for line in caplog.messages if "reported" in line] == [
-        f"{line_start(caplog)}: reported: seed written in 0.5 s",
-        f"{line_start(caplog)}: reported: done, 1 error",
+        f"{line_start(caplog)}: reported: seed ready in 0.5 s",
+        f"{line_start(caplog)}: reported: cloud-init done, 1 error",
     ]
 
 
@@ -325,7 +325,7 @@ def test_without_a_state_directory_reports_are_logged_and_given_to_the_driver(
 
     with caplog.at_level(logging.INFO):
         run(test())
-    assert len([line for line in caplog.messages if "reported: done" in line]) == 1
+    assert len([line for line in caplog.messages if "reported: cloud-init done" in line]) == 1
 
 
 def test_a_guest_that_reports_without_end_is_a_line_now_and_then(
@@ -401,8 +401,8 @@ def test_a_driver_that_raises_is_logged_without_its_words(run: Run, caplog: pyte
                 await driver.until_told()
 
     run(test())
-    (line,) = [line for line in caplog.messages if "could not take a report" in line]
-    assert line.startswith("the driver could not take a report: ValueError in ")
+    (line,) = [line for line in caplog.messages if "could not take the report" in line]
+    assert line.startswith("the driver could not take the report of web-01: ValueError in ")
     assert SECRET not in caplog.text
 
 
