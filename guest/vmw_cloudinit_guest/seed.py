@@ -33,8 +33,8 @@ _ADVICE = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EROFS: "mount it writable, or begin after it is",
-    errno.EACCES: "run as root, or name another directory with --seed-dir",
-    errno.EPERM: "run as root, or name another directory with --seed-dir",
+    errno.EACCES: "run as root, or name another seed directory",
+    errno.EPERM: "run as root, or name another seed directory",
 }
 
 
@@ -274,7 +274,7 @@ def _errors_told(action: str, directory: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "name another directory with --seed-dir")
+        advice = _ADVICE.get(error.errno or 0, "name another seed directory")
         raise SeedError(
             f"cannot {action} the seed {directory}: {error.strerror or error}; {advice}"
         ) from None

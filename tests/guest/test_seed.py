@@ -219,8 +219,8 @@ def test_the_state_is_put_in_place_first_and_meta_data_last_each_on_the_disk_bef
     [
         (errno.ENOSPC, "No space left on device; free some space"),
         (errno.EROFS, "Read-only file system; mount it writable"),
-        (errno.EACCES, "Permission denied; run as root"),
-        (errno.EIO, "Input/output error; name another directory with --seed-dir"),
+        (errno.EACCES, "Permission denied; run as root, or name another seed directory$"),
+        (errno.EIO, "Input/output error; name another seed directory"),
     ],
 )
 def test_what_cannot_be_written_is_a_sentence_and_leaves_the_old_seed(
