@@ -109,6 +109,7 @@ BOUNDS = {
 
 # They look like bounds, and are times or sizes that nobody can exceed.
 OTHERS = {
+    "drivers.file.RETRY_SECONDS",
     "vspc.keeping.RETRY_SECONDS",
     "vspc.run.RETRY_SECONDS",
     "vspc.session.RETRY_SECONDS",

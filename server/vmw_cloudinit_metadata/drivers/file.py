@@ -22,7 +22,7 @@ from vmw_cloudinit_metadata.definition import parse_definition
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.drivers.index import MatchIndex
 from vmw_cloudinit_metadata.drivers.reading import SUFFIXES, Signature, read_whole
-from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, DriverLoadError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import printable
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
@@ -34,6 +34,9 @@ ENTRY_BYTES = 2048
 
 # Names of VMs without a definition that were logged. Names are claims: anyone who connects can make them up.
 MAX_MISSING = 10_000
+
+# When a guest asks again while the directory is away.
+RETRY_SECONDS = 5
 
 # How vSphere writes the three characters it does not allow in names.
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
@@ -130,6 +133,7 @@ class FileDriver(Driver):
 
         Raises:
             DefinitionError: it has faults, which are logged.
+            DriverBusyError: the directory is not there, as while it is replaced or mounted.
         """
         name = vm_client.vm_name
         for way, path in self._candidates(vm_client):
@@ -142,8 +146,8 @@ class FileDriver(Driver):
             if entry.instance is None:
                 raise DefinitionError(entry.faults, logged=True)
             return self._copy(entry.instance, path)
-        if self._check_directory():
-            self._note_missing(name)
+        self._check_directory()
+        self._note_missing(name)
         return None
 
     def _copy(self, instance: InstanceData, path: str) -> InstanceData:
@@ -235,8 +239,8 @@ class FileDriver(Driver):
             self._entries_size -= entry.size
         return entry
 
-    def _check_directory(self) -> bool:
-        """Tell whether the directory is there; that it is not is logged once, until it is back."""
+    def _check_directory(self) -> None:
+        """Raise a DriverBusyError if there is no directory; that is logged once, until it is back."""
         missing = not _can_read(self.options.directory)
         with self._lock:
             news = missing and not self._directory_missing
@@ -245,7 +249,8 @@ class FileDriver(Driver):
             self.logger.error(
                 "no VM is served: the directory %s does not exist or cannot be read", self.options.directory
             )
-        return not missing
+        if missing:
+            raise DriverBusyError("the directory of definitions cannot be read", RETRY_SECONDS)
 
     def _note_missing(self, name: str) -> None:
         with self._lock:
