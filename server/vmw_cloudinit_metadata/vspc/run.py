@@ -14,7 +14,7 @@ from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, Meta
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import describe, printable
 from vmw_cloudinit_metadata.vspc import access, version2
-from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot, checked
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 
 # A guest of version 1 asks for three documents one after the other and cannot say that they belong together.
@@ -123,10 +123,10 @@ class Runs:
                 self._complain(logging.DEBUG, "not answered: the driver has no instance for this VM")
                 name = printable(self._vm.vm_name)
                 return version2.refusal(Status.NOT_FOUND, f"the server has no definition for the VM '{name}'")
-            snapshot = Snapshot(instance)
-            if refused := access.refusal(instance, self._vm):
+            if refused := access.refusal(checked(instance), self._vm):
                 self._complain(logging.WARNING, refused.log)
                 return version2.refusal(Status.DENIED, refused.sentence)
+            snapshot = Snapshot(instance)
         except DriverBusyError as busy:
             self._complain(logging.WARNING, f"has to wait: {busy}")
             return _busy("the server is still looking for this VM's definition", busy.retry)

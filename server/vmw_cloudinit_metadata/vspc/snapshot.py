@@ -33,6 +33,18 @@ class Document:
         return f"<Document {self.etag} {len(self.content)} bytes>"
 
 
+def checked(instance: object) -> InstanceData:
+    """Return what a driver gave, if documents can be made of it.
+
+    Raises:
+        DefinitionError: they cannot, and why.
+    """
+    if not isinstance(instance, InstanceData):
+        raise DefinitionError(f"the driver returned a {type(instance).__name__}, not an InstanceData")
+    instance.validate()
+    return instance
+
+
 class Snapshot:
     """What one run is answered from.
 
@@ -40,15 +52,12 @@ class Snapshot:
         instance: as the driver gave it; ``documents``: what was rendered of it.
     """
 
-    def __init__(self, instance: object) -> None:
-        """Render the instance.
+    def __init__(self, instance: InstanceData) -> None:
+        """Render an instance that ``checked`` has let through.
 
         Raises:
-            DefinitionError: it is none that documents can be made of.
+            DefinitionError: a value of it cannot be written as JSON.
         """
-        if not isinstance(instance, InstanceData):
-            raise DefinitionError(f"the driver returned a {type(instance).__name__}, not an InstanceData")
-        instance.validate()
         self.instance = instance
         self.documents = nocloud.render(instance)
 

@@ -231,6 +231,12 @@ def test_a_vm_that_the_definition_is_not_for_is_denied_and_why_is_for_the_operat
     assert vm.ask().status is Status.OK
 
 
+def test_for_a_vm_that_is_refused_nothing_is_rendered() -> None:
+    metadata = {"instance-id": "i-0042", "hostname": "web-01", "odd": object()}  # which rendering refuses
+    instance = InstanceData({"metadata": metadata, "token": "a-token-of-its-own"})
+    assert VM(instance).ask().status is Status.DENIED
+
+
 def test_who_may_have_secrets_is_asked_once_a_run_and_before_the_first_byte() -> None:
     vm = VM(web("secret", vendordata="secret"))
     for document in ("metadata", "networkdata", "metadata"):

@@ -5,7 +5,7 @@ import pytest
 
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
-from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot
+from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot, checked
 
 SECRET = "hunter2"
 METADATA = {"instance-id": "i-0042", "hostname": "web-01"}
@@ -58,7 +58,7 @@ def test_it_does_not_change_with_the_instance() -> None:
 @pytest.mark.parametrize("instance", [None, {"metadata": METADATA}, InstanceData(), web(userdata=7)])
 def test_what_is_no_instance_is_refused(instance: object) -> None:
     with pytest.raises(DefinitionError):
-        Snapshot(instance)
+        checked(instance)
 
 
 def test_a_repr_shows_no_document() -> None:
