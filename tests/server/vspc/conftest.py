@@ -1,12 +1,14 @@
 """For the core: hosts of one proxy, a VM lives ``here`` and may go ``there``. For the shell: ``run``."""
 
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import peer
 from tests.support.vspc import Clock, Host, vmotion_table
+from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.vspc.vmotion import VMotionTable
 
 
@@ -40,3 +42,8 @@ def here(connect: Callable[[], Host]) -> Host:
 @pytest.fixture
 def there(connect: Callable[[], Host]) -> Host:
     return connect()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDirectory:
+    return StateDirectory(tmp_path)

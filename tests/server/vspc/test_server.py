@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.support import peer
+from tests.support import peer, version2
 from tests.support.peer import (
     METADATA,
     NETWORKDATA,
     USERDATA,
     Instances,
+    Peer,
     Run,
     ThreadSafeInstances,
     serving,
@@ -246,17 +247,26 @@ def test_a_flood_delays_no_other_vm(run: Run, data: list[bytes]) -> None:
     async def test() -> None:
         async with serving(Instances({})) as site:
             vm = await site.vm("web-01")
+            # The driver is asked here, once for the run: how soon its thread gets a turn is not of the loop.
+            await ask_in_a_run(vm)
             slowest, rounds = 0.0, 0
             rude = flood(site.addresses[0], *data)
             while rude.is_alive() or not rounds:
                 asked = time.thread_time()  # of the loop's work: how busy the machine is does not matter
-                await vm.ask(METADATA)
+                await ask_in_a_run(vm)
                 slowest = max(slowest, time.thread_time() - asked)
                 rounds += 1
             rude.join()
             assert slowest < 0.2
 
     run(test())
+
+
+async def ask_in_a_run(vm: Peer) -> None:
+    """Ask for metadata in one run of version 2, and wait for the answer."""
+    await vm.send(version2.line(version2.request("metadata")))
+    await vm.take(b"\r\n")
+    assert version2.read(await vm.packet()).status == "ok"
 
 
 # Listening

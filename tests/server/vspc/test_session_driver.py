@@ -1,81 +1,18 @@
-"""A session and a driver that takes its time; and what a session makes of packets of version 2."""
+"""A session and a driver that takes its time."""
 
 import asyncio
 import gc
 import logging
-import re
-import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.server.vspc.test_session import SECRET, UUID, Line
-from tests.support.peer import Instances, Run
-from tests.support.version2 import Answered, id_of, read_line, report, request
+from tests.server.vspc.talk import Moody, Talk, turns
+from tests.server.vspc.test_session import SECRET
+from tests.support.peer import Run
+from tests.support.version2 import request
 from vmw_cloudinit_metadata.vspc import session as session_module
-from vmw_cloudinit_metadata.vspc.port import Port, VMIdentity
-from vmw_cloudinit_metadata.vspc.session import MAX_WAITING_PACKETS, Session
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
-from vmw_cloudinit_metadata.vspc.workers import Workers
 from vmw_cloudinit_wire import Packet
-
-REPORT = b'{"stage": "seed", "boot-id": "0a0a"}'
-
-
-class Moody(Instances):
-    """A driver that is held for a VM when a test says so, and then may raise."""
-
-    def instance(self, vm_client: VMClient) -> Any:
-        if error := self.options.get("raises"):
-            raise error
-        return super().instance(vm_client)
-
-    def hold(self, name: str = "web-01") -> Callable[[], None]:
-        """Hold the calls for this VM; return what lets them go on."""
-        gate = self.held[name] = threading.Event()
-
-        def release() -> None:
-            del self.held[name]
-            gate.set()
-
-        return release
-
-
-class Talk:
-    """A session under test, with a driver in one worker thread."""
-
-    def __init__(
-        self, driver: Moody | None = None, workers: Workers | None = None, name: str = "web-01"
-    ) -> None:
-        self.driver = driver or Moody({})
-        self.workers = workers or Workers(1)
-        self.line = Line()
-        self.line.port = Port(1000)
-        self.line.port.identity = VMIdentity(name, UUID, None, token="between-us")
-        self.session = Session(self.line.port, self.line, self.driver, self.workers, 1_000_000)
-
-    def receive(self, *packets: Packet) -> None:
-        for packet in packets:
-            self.session.receive(packet)
-
-    async def answers(self) -> list[Answered]:
-        """Wait until no packet is in line; return the answers since the last call."""
-        if self.session.task:
-            await asyncio.wait([self.session.task])
-        sent, self.line.sent = self.line.sent, b""
-        return [read_line(line) for line in sent.split(b"\r\n") if line]
-
-    async def ask(self, document: str, **more: Any) -> Answered:
-        self.receive(request(document, **more))
-        (answer,) = await self.answers()
-        return answer
-
-
-async def turns() -> None:
-    """Let the loop do what it can do now."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -344,122 +281,3 @@ def test_the_minute_begins_anew_with_every_packet(run: Run) -> None:
         assert talk.session._silence.cancelled()
 
     run(test())
-
-
-# Packets in line
-
-
-def test_a_request_that_comes_again_takes_the_place_of_the_one_in_line(run: Run) -> None:
-    async def test() -> None:
-        talk = Talk()
-        release = talk.driver.hold()
-        first, second, third = (request("metadata") for _ in range(3))
-        other, later = request("userdata"), request("metadata", run="00000002")
-        talk.receive(first)
-        await talk.driver.until_held()
-        talk.receive(second, other, later, third)
-        release()
-        answers = await talk.answers()
-        assert [answer.options["id"] for answer in answers] == [
-            id_of(packet) for packet in (first, third, other, later)
-        ]
-
-    run(test())
-
-
-def test_so_does_a_report(run: Run) -> None:
-    async def test() -> None:
-        talk = Talk()
-        release = talk.driver.hold()
-        talk.receive(request("metadata"))
-        await talk.driver.until_held()
-        again, other = report(REPORT), report(REPORT.replace(b"seed", b"final"))
-        talk.receive(report(REPORT), other, again)
-        release()
-        _, *answers = await talk.answers()
-        assert [answer.options["id"] for answer in answers] == [id_of(again), id_of(other)]
-
-    run(test())
-
-
-def test_requests_of_made_up_runs_are_bounded_as_all_others(run: Run) -> None:
-    async def test() -> None:
-        talk = Talk()
-        release = talk.driver.hold()
-        talk.receive(request("metadata"))
-        await talk.driver.until_held()
-        talk.receive(*(request("metadata", run=f"{number:08x}") for number in range(100)))
-        release()
-        assert len(await talk.answers()) == 1 + MAX_WAITING_PACKETS
-
-    run(test())
-
-
-def test_a_packet_is_looked_at_once_however_many_are_in_line(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def test() -> None:
-        talk = Talk()
-        release = talk.driver.hold()
-        looked_at = []
-        question = session_module._question
-
-        def look_at(packet: Packet) -> object:
-            looked_at.append(packet)
-            return question(packet)
-
-        monkeypatch.setattr(session_module, "_question", look_at)
-        talk.receive(request("metadata"))
-        await talk.driver.until_held()
-        flood = [request("metadata", run=f"{number:08x}") for number in range(100)]
-        talk.receive(*flood)
-        assert looked_at[1:] == flood
-        release()
-        await talk.answers()
-
-    run(test())
-
-
-# Who asks, and the log
-
-
-def test_the_client_knows_the_token_of_the_service_uri(run: Run) -> None:
-    async def test() -> None:
-        assert Talk().session.client.vm_token == "between-us"
-
-    run(test())
-
-
-def test_a_boot_is_logged_with_its_word_when_it_is_not_ok(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
-        talk = Talk()
-        talk.driver.options["raises"] = ValueError(SECRET)
-        await talk.ask("metadata")
-        await talk.ask("metadata")
-        del talk.driver.options["raises"]
-        etag = (await talk.ask("metadata")).options["etag"]
-        await talk.ask("userdata")
-        await talk.ask("metadata", run="00000002", have=etag)
-
-    caplog.set_level(logging.INFO)
-    run(test())
-    lines = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
-    assert [re.sub(r"\d\.\d{3}", "N", line).partition(": ")[2] for line in lines] == [
-        "REQUEST_METADATA answered busy in N s, 153 bytes",
-        "REQUEST_METADATA answered in N s, 257 bytes",
-        "REQUEST_METADATA answered unchanged in N s, 150 bytes",
-    ]
-
-
-def test_a_broken_request_is_no_boot(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
-        talk = Talk()
-        for _ in range(3):
-            await talk.ask("metadata")
-            whole = request("metadata")
-            talk.receive(whole._replace(payload=whole.payload[:-1]))
-            assert await talk.answers() == []
-
-    caplog.set_level(logging.INFO)
-    run(test())
-    assert len(caplog.messages) == 1
