@@ -5,12 +5,15 @@ flag, environment, file, default.
 """
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from vmw_cloudinit_metadata.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What they would say in a file is said before it is read.
 _NOT_IN_THE_FILE = ("config", "help")
@@ -42,6 +45,19 @@ def use_config_file_of_run(
         settings = {key: value for key, value in _read(path).items() if key in options}
         context.default_map = {**(context.default_map or {}), **_checked(context, path, settings)}
     return path
+
+
+def config_option(callback: Callable[..., Path | None], text: str) -> Callable[[F], F]:
+    """Return the decorator that adds ``--config`` to a command; one of the two above is its callback."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=callback,
+        metavar="FILE",
+        help=text,
+    )
 
 
 def file_options(command: click.Command) -> dict[str, click.Option]:

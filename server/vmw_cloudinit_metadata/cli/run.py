@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vmw_cloudinit_metadata import log, systemd
-from vmw_cloudinit_metadata.cli.config_file import use_config_file
+from vmw_cloudinit_metadata.cli.config_file import config_option, use_config_file
 from vmw_cloudinit_metadata.cli.parameters import (
     Seconds,
     check_addresses,
@@ -55,15 +55,7 @@ def _systemd_directory() -> str | None:
     epilog="\b\nExample:\n  vmw-cloudinit-metadata run --uri my-metadata \\\n"
     '      --driver file --driver-opts \'{"directory": "/srv/instances"}\'',
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    is_eager=True,
-    expose_value=False,
-    callback=use_config_file,
-    metavar="FILE",
-    help="Take what is given neither here nor in the environment from this TOML file.",
-)
+@config_option(use_config_file, "Take what is given neither here nor in the environment from this TOML file.")
 @click.option(
     "--uri",
     required=True,

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from vmw_cloudinit_metadata.cli.config_file import use_config_file_of_run
+from vmw_cloudinit_metadata.cli.config_file import config_option, use_config_file_of_run
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 
 # Where systemd keeps the service's state: StateDirectory= of its unit.
@@ -20,15 +20,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 def state_options(command: _F) -> _F:
     """Add ``--state-directory`` and ``--config``; the command gets a ``StateDirectory``."""
-    config = click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        is_eager=True,
-        expose_value=False,
-        callback=use_config_file_of_run,
-        metavar="FILE",
-        help="Take state-directory from this TOML file, the server's.",
-    )
+    config = config_option(use_config_file_of_run, "Take state-directory from this TOML file, the server's.")
     directory = click.option(
         "--state-directory",
         type=click.Path(path_type=Path, readable=False),  # check() says what to do

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vmw_cloudinit_metadata.cli.config_file import use_config_file_of_run
+from vmw_cloudinit_metadata.cli.config_file import config_option, use_config_file_of_run
 from vmw_cloudinit_metadata.cli.parameters import (
     check_addresses,
     check_text,
@@ -39,14 +39,8 @@ def check_host(context: click.Context, parameter: click.Parameter, value: str) -
     metavar="HOST",
     help="The name or address by which the ESXi hosts reach the server.",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    is_eager=True,
-    expose_value=False,
-    callback=use_config_file_of_run,
-    metavar="FILE",
-    help="The server's configuration file: what is not given here is taken from it.",
+@config_option(
+    use_config_file_of_run, "The server's configuration file: what is not given here is taken from it."
 )
 @click.option("--uri", required=True, callback=check_text, metavar="URI", help="As for run.")
 @click.option(
