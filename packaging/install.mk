@@ -43,7 +43,7 @@ PROGRAM := vmw-cloudinit-metadata
 install-server:
 	install -d -m 0750 $(DESTDIR)/etc/$(PROGRAM)/instances
 	install -D -m 0640 -t $(DESTDIR)/etc/$(PROGRAM) packaging/server/config.toml
-	$(INSTALL_FILE) -t $(DESTDIR)$(SERVER_SHARE) server/vmw_cloudinit_metadata/definition.schema.json
+	$(INSTALL_FILE) -t $(DESTDIR)$(SERVER_SHARE) server/vmw_cloudinit_metadata/definition/definition.schema.json
 	$(if $(UNITDIR),$(INSTALL_FILE) -t $(DESTDIR)$(UNITDIR) packaging/server/$(PROGRAM).service \
 	  packaging/server/$(PROGRAM).socket)
 	$(if $(SYSUSERSDIR),$(INSTALL_FILE) packaging/server/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/$(PROGRAM).conf)

@@ -18,13 +18,13 @@ _BOUND = re.compile(
 # Modules, with all constants that are bounds, and the test that fills each: FILE::TEST below tests/.
 BOUNDS = {
     # What a definition may hold
-    "definition.MAX_DEFINITION": "server/test_definition_faults::a_file_and_its_user_data_have_a_largest_size",
-    "definition.MAX_FAULTS": "server/test_definition_faults::garbage_is_reported_in_a_bounded_number_of_lines",
+    "definition.definition.MAX_DEFINITION": "server/definition/test_faults::a_file_and_its_user_data_have_a_largest_size",
+    "definition.faults.MAX_FAULTS": "server/definition/test_faults::garbage_is_reported_in_a_bounded_number_of_lines",
     "checks.MAX_USERDATA": "server/test_instance::user_data_is_as_long_as_a_line_can_carry_and_no_longer",
     "checks.TOKEN_LENGTHS": "server/test_checks::anything_else_is_no_token",
-    "strict_yaml.MAX_DEPTH": "server/test_strict_yaml::aliases_may_not_nest_deeper_than_brackets_may",
-    "strict_yaml.MAX_VALUES": "server/test_strict_yaml::aliases_may_not_stand_for_more_values_than_a_file_may_hold",
-    "strict_yaml.MAX_KEY": "server/test_strict_yaml::what_is_wrong_is_said_with_its_line",
+    "definition.strict_yaml.MAX_DEPTH": "server/definition/test_strict_yaml::aliases_may_not_nest_deeper_than_brackets_may",
+    "definition.strict_yaml.MAX_VALUES": "server/definition/test_strict_yaml::aliases_may_not_stand_for_more_values_than_a_file_may_hold",
+    "definition.strict_yaml.MAX_KEY": "server/definition/test_strict_yaml::what_is_wrong_is_said_with_its_line",
     # What drivers keep, and how long they are waited for
     "drivers.file.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
     "drivers.file.ENTRY_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",

@@ -1,6 +1,6 @@
 """What may be wrong with one value of an instance: each check returns the end of a sentence, or None.
 
-Definitions (definition.py) and instances that a driver made (instance.py) are held against the same checks.
+Definitions (definition/) and instances that a driver made (instance.py) are held against the same checks.
 No sentence quotes its value, which may be a secret.
 """
 

@@ -15,6 +15,9 @@ Each is raised where the fault is known, with a sentence an operator can act on,
 code in one place: ``cli/main.py``.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 
 class MetadataError(Exception):
     """A fault an operator can act on; the text is one sentence, without secrets."""
@@ -32,16 +35,32 @@ class DriverLoadError(ConfigurationError):
     """A driver that cannot be found, is not a driver, or refuses its options."""
 
 
+class Fault(NamedTuple):
+    """What is wrong with a definition, and where; it quotes no secret."""
+
+    source: str  # the file's name, printable
+    line: int  # from 1; 0 is the whole file
+    key: str  # such as network.nameservers[1]; "" is the whole file
+    text: str  # the end of a sentence that begins with the key
+
+    def __str__(self) -> str:
+        """Return ``web-01.yaml:5: network.address: '10.0.0.300' is not an IPv4 address``."""
+        place = f"{self.source}:{self.line}" if self.line else self.source
+        return f"{place}: {self.key}: {self.text}" if self.key else f"{place}: {self.text}"
+
+
 class DefinitionError(MetadataError):
     """A definition or instance with faults, one line each, with file, line and key where known.
 
     Attributes:
         logged: who raised it has logged the faults; they need not be logged again.
+        faults: the same one by one, where a definition was read.
     """
 
-    def __init__(self, text: str, logged: bool = False) -> None:
+    def __init__(self, text: str, logged: bool = False, faults: Sequence[Fault] = ()) -> None:
         super().__init__(text)
         self.logged = logged
+        self.faults = tuple(faults)
 
 
 class DriverBusyError(MetadataError):

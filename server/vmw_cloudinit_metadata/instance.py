@@ -3,7 +3,7 @@
 The classes of 0.0.8 are mutable, and are built empty and filled by attributes, or from a dictionary, as its
 drivers do; those it had not are frozen. This module knows what makes an instance whole (``validate``), with
 the checks of checks.py; it does not know how an instance is written down: the documents are nocloud.py's, the
-YAML files definition.py's. Nor does it decide: who is refused is vspc/access.py's.
+YAML files definition/'s. Nor does it decide: who is refused is vspc/access.py's.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Definitions as text, and what becomes of them, for the tests of definition.py."""
+"""Definitions as text, and what becomes of them, for the tests of definition/."""
 
 import textwrap
 

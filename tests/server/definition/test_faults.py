@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.definitions import LEAST, SECRET, faults, parse
 from vmw_cloudinit_metadata.checks import MAX_USERDATA
-from vmw_cloudinit_metadata.definition import MAX_DEFINITION, MAX_FAULTS
+from vmw_cloudinit_metadata.definition import MAX_DEFINITION
+from vmw_cloudinit_metadata.definition.faults import MAX_FAULTS
 
 
 def test_every_fault_of_a_file_is_named_with_its_line() -> None:

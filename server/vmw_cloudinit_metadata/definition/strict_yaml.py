@@ -1,16 +1,20 @@
 """YAML text as a tree of nodes, with limits, and with the faults that YAML itself passes over in silence.
 
-It knows nothing of definitions. The tree is composed here from libyaml's events instead of by
+It knows nothing of what a definition says. The tree is composed here from libyaml's events instead of by
 ``yaml.compose``, which recurses in C: 200,000 opening brackets end the process. So nesting, aliases and the
-number of values are checked while the text is read, and whoever walks the tree may simply recurse.
+number of values are checked while the text is read, and whoever walks the tree may simply recurse: keys are
+text and stand once, merge keys (``<<``) are resolved, and no alias leads in a circle.
 
 A fault never quotes a value, an alias or a tag: an unquoted password may begin with ``*`` or ``!``.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
+
+from vmw_cloudinit_metadata.definition.source import Path, Place, Source, path_text
+from vmw_cloudinit_metadata.errors import Fault
 
 # cloud-init's deepest modules nest less than ten deep; Python's recursion limit is 1,000 frames.
 MAX_DEPTH = 64
@@ -25,12 +29,29 @@ MAX_KEY = 128
 TAG = "tag:yaml.org,2002:"
 
 
-class Fault(NamedTuple):
-    """What is wrong: on which line (from 1), under which key ('' for the file), as the end of a sentence."""
+def scalar(tag: str, value: str, place: Place, style: str | None = None) -> yaml.ScalarNode:
+    """Return a node of a text, a number or nothing."""
+    mark: Any = place  # which has what is needed of a yaml.Mark, and the file's name
+    return yaml.ScalarNode(tag, value, mark, None, style)
 
-    line: int
-    key: str
-    text: str
+
+def sequence(members: list[yaml.Node], place: Place, flow_style: bool | None) -> yaml.SequenceNode:
+    """Return a node of a list."""
+    mark: Any = place
+    return yaml.SequenceNode(TAG + "seq", members, mark, None, flow_style)
+
+
+def mapping(
+    items: list[tuple[yaml.ScalarNode, yaml.Node]], place: Place, flow_style: bool | None
+) -> yaml.MappingNode:
+    """Return a node of a mapping."""
+    mark: Any = place
+    return yaml.MappingNode(TAG + "map", items, mark, None, flow_style)
+
+
+def place_of(node: yaml.Node) -> Place:
+    """Return where a node stands."""
+    return cast("Place", node.start_mark)
 
 
 class _UnreadableError(Exception):
@@ -46,7 +67,9 @@ class _Open:
     values_before: int
     height: int = 1
     key: yaml.Node | None = None  # of a mapping, the key whose value comes next
+    key_fits: bool = False  # that key is text
     key_lines: dict[str, int] = field(default_factory=dict)
+    merged: list[yaml.MappingNode] = field(default_factory=list)  # of a mapping, what it merges (<<)
 
 
 class _Anchored(NamedTuple):
@@ -55,39 +78,41 @@ class _Anchored(NamedTuple):
     height: int
 
 
-def compose(text: bytes) -> tuple[yaml.Node | None, list[Fault]]:
-    """Return the tree of the one document in ``text`` and the faults found; no tree if it cannot be read.
+def compose(source: Source) -> tuple[yaml.Node | None, list[Fault]]:
+    """Return the tree of the one document in a source and the faults found; no tree if it cannot be read.
 
-    The text is UTF-8, with or without a byte order mark. Aliases are the same node twice, never a circle.
+    The text is UTF-8, with or without a byte order mark. Aliases are the same node twice.
     """
+    name, text = source
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
-        return None, [Fault(_line_of(text, error.start), "", "not UTF-8 text")]
+        return None, [Fault(name, _line_of(text, error.start), "", "not UTF-8 text")]
     loader = yaml.CSafeLoader(text)
-    composer = _Composer(loader)
+    composer = _Composer(name, loader)
     try:
         composer.run()
     except _UnreadableError as error:
-        return None, [*composer.faults, Fault(composer.line, "", str(error))]
+        return None, [*composer.faults, Fault(name, composer.line, "", str(error))]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        return None, [*composer.faults, Fault(line, "", _syntax_sentence(text, line, error))]
+        return None, [*composer.faults, Fault(name, line, "", _syntax_sentence(text, line, error))]
     except yaml.reader.ReaderError as error:
         line = _line_of(text, error.position)
-        return None, [*composer.faults, Fault(line, "", "a control character, which YAML refuses")]
+        return None, [*composer.faults, Fault(name, line, "", "a control character, which YAML refuses")]
     finally:
         loader.dispose()
     if composer.root is None:
-        return None, [Fault(1, "", "the file is empty")]
+        return None, [Fault(name, 1, "", "the file is empty")]
     return composer.root, composer.faults
 
 
 class _Composer:
     """Turns events into nodes; what is open is a list, not the call stack."""
 
-    def __init__(self, loader: yaml.CSafeLoader) -> None:
+    def __init__(self, name: str, loader: yaml.CSafeLoader) -> None:
+        self._name = name
         self.root: yaml.Node | None = None
         self.faults: list[Fault] = []
         self.line = 1
@@ -122,18 +147,18 @@ class _Composer:
             self._check_tag(tag, "str")
         if tag == TAG + "value":
             tag = TAG + "str"  # a lone "=", which PyYAML resolves but cannot load
-        node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark, event.style)
+        node = scalar(tag, event.value, Place(self._name, self.line), event.style)
         self._count(1, 1)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(node, 1, 1)
         self._attach(node, 1)
 
     def _begin(self, event: Any) -> None:
-        mapping = isinstance(event, yaml.MappingStartEvent)
-        kind, node_type = ("map", yaml.MappingNode) if mapping else ("seq", yaml.SequenceNode)
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        kind, make = ("map", mapping) if is_mapping else ("seq", sequence)
         if event.tag not in (None, "!"):
             self._check_tag(event.tag, kind)
-        node = node_type(TAG + kind, [], event.start_mark, event.end_mark, event.flow_style)
+        node = make([], Place(self._name, self.line), event.flow_style)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         before = self._values
@@ -142,6 +167,8 @@ class _Composer:
 
     def _end(self) -> None:
         done = self._open.pop()
+        if isinstance(done.node, yaml.MappingNode):
+            _settle(done.node, done.merged)
         if done.anchor is not None:
             self._anchors[done.anchor] = _Anchored(done.node, self._values - done.values_before, done.height)
         self._attach(done.node, done.height)
@@ -174,48 +201,65 @@ class _Composer:
             parent.node.value.append(node)
         elif parent.key is None:
             parent.key = node
-            self._check_key(parent, node)
+            parent.key_fits = self._check_key(parent, node)
         else:
-            parent.node.value.append((parent.key, node))
+            self._attach_item(parent, parent.key, node)
             parent.key = None
 
-    def _check_key(self, parent: _Open, key: yaml.Node) -> None:
+    def _check_key(self, parent: _Open, key: yaml.Node) -> bool:
+        """Note what is wrong with a key; return whether its item can be kept."""
         if not isinstance(key, yaml.ScalarNode):
             self._fault("a key is text, not a list or mapping")
-        elif len(key.value) > MAX_KEY:
+            return False
+        if len(key.value) > MAX_KEY:
             self._fault(f"a key is longer than {MAX_KEY} characters")
-        elif key.value in parent.key_lines:
+            return False
+        if key.value in parent.key_lines:
             self._fault(f"is given twice (first on line {parent.key_lines[key.value]})")
         else:
             parent.key_lines[key.value] = self.line
+        return True
+
+    def _attach_item(self, parent: _Open, key: yaml.Node, value: yaml.Node) -> None:
+        if not parent.key_fits:
+            return
+        if key.tag != TAG + "merge":
+            parent.node.value.append((key, value))
+            return
+        parent.key = None  # the fault is the mapping's
+        for other in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if isinstance(other, yaml.MappingNode):
+                parent.merged.append(other)
+            else:
+                self._fault("merges (<<) what is not a mapping")
 
     def _check_tag(self, tag: str, expected: str) -> None:
         if tag != TAG + expected:
             self._fault("has a YAML tag (!…), which is not supported; quote a text that begins with !")
 
     def _fault(self, text: str) -> None:
-        self.faults.append(Fault(self.line, self._path(), text))
+        self.faults.append(Fault(self._name, self.line, self._path(), text))
 
     def _path(self) -> str:
-        steps: list[str | int] = []
+        steps: Path = ()
         for parent in self._open:
             if isinstance(parent.node, yaml.SequenceNode):
-                steps.append(len(parent.node.value))
+                steps += (len(parent.node.value),)
             elif isinstance(parent.key, yaml.ScalarNode) and len(parent.key.value) <= MAX_KEY:
-                steps.append(parent.key.value)
+                steps += (parent.key.value,)
         return path_text(steps)
 
 
-def path_text(steps: list[str | int]) -> str:
-    """Return a path as people write it: ``network.nameservers[1]``; on one line, whatever the keys hold."""
-    text = ""
-    for step in steps:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            name = step if step.isprintable() else repr(step)[1:-1]
-            text += f".{name}" if text else name
-    return text
+def _settle(node: yaml.MappingNode, merged: list[yaml.MappingNode]) -> None:
+    """Let each key stand once: of two the last, and before any that is merged, of which the first."""
+    items = {key.value: (key, value) for key, value in node.value}
+    for other in merged:
+        for key, value in other.value:
+            if key.value not in items:
+                # A key of its own: a node that stands twice would be written as an alias.
+                items[key.value] = scalar(key.tag, key.value, place_of(key), key.style), value
+    if merged or len(items) < len(node.value):
+        node.value = list(items.values())
 
 
 def _line_of(text: bytes, position: int) -> int:

@@ -5,20 +5,22 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vmw_cloudinit_metadata.strict_yaml import MAX_DEPTH, MAX_KEY, MAX_VALUES, Fault, compose, path_text
+from vmw_cloudinit_metadata.definition.source import Source, path_text
+from vmw_cloudinit_metadata.definition.strict_yaml import MAX_DEPTH, MAX_KEY, MAX_VALUES, compose
+from vmw_cloudinit_metadata.errors import Fault
 
 SECRET = "hunter2"
 
 
 def plain(text: str) -> yaml.Node:
-    root, faults = compose(text.encode())
+    root, faults = compose(Source("a.yaml", text.encode()))
     assert faults == []
     assert root is not None
     return root
 
 
 def only_fault(text: str | bytes) -> Fault:
-    _, (fault,) = compose(text if isinstance(text, bytes) else text.encode())
+    _, (fault,) = compose(Source("a.yaml", text if isinstance(text, bytes) else text.encode()))
     return fault
 
 
@@ -36,7 +38,7 @@ def test_an_alias_is_the_same_node_again() -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
-    root, faults = compose(b"\xef\xbb\xbfa: 1")
+    root, faults = compose(Source("a.yaml", b"\xef\xbb\xbfa: 1"))
     assert faults == []
     assert root is not None
     assert root.value[0][0].value == "a"
@@ -44,25 +46,25 @@ def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# a comment\n"])
 def test_a_file_without_a_document_is_empty(text: str) -> None:
-    assert compose(text.encode()) == (None, [Fault(1, "", "the file is empty")])
+    assert compose(Source("a.yaml", text.encode())) == (None, [Fault("a.yaml", 1, "", "the file is empty")])
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (b"a: 1\nb: \xe9t\xe9\n", Fault(2, "", "not UTF-8 text")),
-        ("a: 1\n".encode("utf-16"), Fault(1, "", "not UTF-8 text")),
-        ("a: 1\nb: \x07\n", Fault(2, "", "a control character, which YAML refuses")),
-        ("a:\n\tb: 1\n", Fault(2, "", "a tab stands where YAML wants spaces")),
-        ("a: [1, 2\nb: 3\n", Fault(2, "", "not YAML: did not find expected ',' or ']'")),
-        ("a: 1\n---\nb: 2\n", Fault(2, "", "a second YAML document begins here; a file holds one")),
-        ("a: &x\n  b: *x\n", Fault(2, "", "an alias stands inside the value it repeats")),
-        ("[" * 200_000, Fault(1, "", f"nested more than {MAX_DEPTH} deep")),
-        ("- " * 200_000, Fault(1, "", f"nested more than {MAX_DEPTH} deep")),
-        ("a: 1\nb: 2\na: 3\n", Fault(3, "a", "is given twice (first on line 1)")),
-        ("a:\n- b: 1\n- {c: 1, c: 2}\n", Fault(3, "a[1].c", "is given twice (first on line 3)")),
-        ("a:\n  ? [1]\n  : 2\n", Fault(2, "a", "a key is text, not a list or mapping")),
-        ("k" * (MAX_KEY + 1) + ": 1\n", Fault(1, "", f"a key is longer than {MAX_KEY} characters")),
+        (b"a: 1\nb: \xe9t\xe9\n", Fault("a.yaml", 2, "", "not UTF-8 text")),
+        ("a: 1\n".encode("utf-16"), Fault("a.yaml", 1, "", "not UTF-8 text")),
+        ("a: 1\nb: \x07\n", Fault("a.yaml", 2, "", "a control character, which YAML refuses")),
+        ("a:\n\tb: 1\n", Fault("a.yaml", 2, "", "a tab stands where YAML wants spaces")),
+        ("a: [1, 2\nb: 3\n", Fault("a.yaml", 2, "", "not YAML: did not find expected ',' or ']'")),
+        ("a: 1\n---\nb: 2\n", Fault("a.yaml", 2, "", "a second YAML document begins here; a file holds one")),
+        ("a: &x\n  b: *x\n", Fault("a.yaml", 2, "", "an alias stands inside the value it repeats")),
+        ("[" * 200_000, Fault("a.yaml", 1, "", f"nested more than {MAX_DEPTH} deep")),
+        ("- " * 200_000, Fault("a.yaml", 1, "", f"nested more than {MAX_DEPTH} deep")),
+        ("a: 1\nb: 2\na: 3\n", Fault("a.yaml", 3, "a", "is given twice (first on line 1)")),
+        ("a:\n- b: 1\n- {c: 1, c: 2}\n", Fault("a.yaml", 3, "a[1].c", "is given twice (first on line 3)")),
+        ("a:\n  ? [1]\n  : 2\n", Fault("a.yaml", 2, "a", "a key is text, not a list or mapping")),
+        ("k" * (MAX_KEY + 1) + ": 1\n", Fault("a.yaml", 1, "", f"a key is longer than {MAX_KEY} characters")),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str | bytes, fault: Fault) -> None:
@@ -121,14 +123,14 @@ def test_a_lone_equals_sign_is_text() -> None:
 
 
 def test_all_faults_up_to_the_end_are_found() -> None:
-    _, faults = compose(b"a: 1\na: !x 2\n? [b]\n: 1\nc: [\n")
+    _, faults = compose(Source("a.yaml", b"a: 1\na: !x 2\n? [b]\n: 1\nc: [\n"))
     assert [fault.line for fault in faults] == [2, 2, 3, 6]
 
 
 def test_a_path_is_written_on_one_line() -> None:
-    assert path_text(["network", "nameservers", 1]) == "network.nameservers[1]"
-    assert path_text(["a\nb\x1b", "c"]) == "a\\nb\\x1b.c"
-    assert path_text([]) == ""
+    assert path_text(("network", "nameservers", 1)) == "network.nameservers[1]"
+    assert path_text(("a\nb\x1b", "c")) == "a\\nb\\x1b.c"
+    assert path_text(()) == ""
 
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -137,7 +139,7 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @patient
 @given(st.binary() | st.text().map(str.encode) | st.text("abc:-[]{}&*!|>'\"#%@,?<= \n\t0~").map(str.encode))
 def test_garbage_gives_faults_and_nothing_else(text: bytes) -> None:
-    root, faults = compose(text)
+    root, faults = compose(Source("a.yaml", text))
     assert root is not None or faults
     if not faults:
         # What PyYAML can compose we can; what it can then load is its own business.

@@ -1,0 +1,23 @@
+"""Definitions: the YAML files that instances come from. What is not named here is the package's own."""
+
+from vmw_cloudinit_metadata.definition.definition import (
+    MAX_DEFINITION,
+    Definition,
+    VMFacts,
+    parse_definition,
+)
+from vmw_cloudinit_metadata.definition.parts import parse_match
+from vmw_cloudinit_metadata.definition.rules import schema
+from vmw_cloudinit_metadata.definition.source import Place, ReadFile, Source
+
+__all__ = [
+    "MAX_DEFINITION",
+    "Definition",
+    "Place",
+    "ReadFile",
+    "Source",
+    "VMFacts",
+    "parse_definition",
+    "parse_match",
+    "schema",
+]

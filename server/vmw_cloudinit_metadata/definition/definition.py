@@ -1,0 +1,143 @@
+"""A definition: the YAML file of one VM, or of several, read into instances.
+
+The order of things: each source becomes a tree (strict_yaml.py), defaults are merged under the definition
+(merge.py), the tree becomes plain values (reader.py and the read_*.py beside it), which are held against the
+schema (rules.py); of what is without fault an instance is made.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import yaml
+
+from vmw_cloudinit_metadata.definition.faults import error_of
+from vmw_cloudinit_metadata.definition.merge import merge
+from vmw_cloudinit_metadata.definition.read_definition import read_definition
+from vmw_cloudinit_metadata.definition.reader import Reader
+from vmw_cloudinit_metadata.definition.rules import rule_faults
+from vmw_cloudinit_metadata.definition.source import Path, Place, ReadFile, Source
+from vmw_cloudinit_metadata.definition.strict_yaml import compose, place_of
+from vmw_cloudinit_metadata.errors import Fault
+from vmw_cloudinit_metadata.instance import InstanceData, InstanceMatch
+
+# The largest user-data that a line carries (checks.MAX_USERDATA), indented as a YAML block.
+MAX_DEFINITION = 4 * 1024 * 1024
+
+
+# What says for which VM a definition is.
+_NO_DEFAULTS = ("match",)
+
+
+class VMFacts(NamedTuple):
+    """What a VM says it is; all of them are claims."""
+
+    name: str
+    vc_uuid: uuid.UUID | None = None
+    bios_uuid: uuid.UUID | None = None
+
+
+class Definition:
+    """A definition file with the defaults under it, from which instances are made.
+
+    Args:
+        source: the definition.
+        defaults: each ``_defaults.yaml`` there is on the way to it, the outermost first.
+        read_file: reads what a definition names by ``file``; without it such a name is a fault.
+
+    Raises:
+        DefinitionError: every fault, one a line: ``web-01.yaml:5: network.address: '10.0.0.300' is not an
+            IPv4 address``. User-data, vendor-data, keys and tokens are never quoted.
+    """
+
+    def __init__(
+        self, source: Source, defaults: Sequence[Source] = (), read_file: ReadFile | None = None
+    ) -> None:
+        self._source = source
+        self._read_file = read_file
+        tree, faults = _compose(source, defaults)
+        if tree is None:
+            raise error_of(faults, source.name)
+        self._instance, self._places = self._read(tree, faults)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the instance depends on the VM."""
+        return False
+
+    @property
+    def match(self) -> InstanceMatch | None:
+        """The VM this is for, where that does not depend on the VM."""
+        return self._instance.match
+
+    def instance(self, vm: VMFacts | None = None) -> InstanceData:
+        """Return what a VM gets: a fresh instance each time.
+
+        Raises:
+            DefinitionError: every fault, one a line, as above.
+        """
+        return self._instance.copy()
+
+    @property
+    def vms(self) -> None:
+        """For which VMs this is, where it says so; None: for the one that the file is named after."""
+        return None
+
+    def places(self) -> Mapping[Path, Place]:
+        """Return where each key of the merged definition stands, and each member of a list."""
+        return self._places
+
+    def _read(self, tree: yaml.Node, faults: list[Fault]) -> tuple[InstanceData, Mapping[Path, Place]]:
+        """Return the instance of a tree, and the place of each of its keys; ``faults`` are those so far."""
+        reader = Reader(tree, faults, self._read_file)
+        raw = read_definition(reader, tree)
+        faults.extend(rule_faults(raw, reader.places))
+        if faults:
+            raise error_of(faults, self._source.name)
+        return InstanceData(raw), reader.places
+
+
+def _compose(source: Source, defaults: Sequence[Source]) -> tuple[yaml.Node | None, list[Fault]]:
+    """Return the tree of a definition merged over its defaults, None if one cannot be read; and faults."""
+    tree, faults = None, []
+    readable = True
+    for each in (*defaults, source):
+        root, found = _compose_one(each)
+        faults += found
+        readable = readable and root is not None
+        if each is not source and root is not None:
+            faults += _misplaced(root)
+        if isinstance(tree, yaml.MappingNode) and isinstance(root, yaml.MappingNode):
+            tree = merge(tree, root)
+        else:
+            tree = root
+    return tree if readable else None, faults
+
+
+def _compose_one(source: Source) -> tuple[yaml.Node | None, list[Fault]]:
+    if len(source.text) > MAX_DEFINITION:
+        text = f"the file is longer than {MAX_DEFINITION // 1024 // 1024} MiB"
+        return None, [Fault(source.name, 0, "", text)]
+    return compose(source)
+
+
+def _misplaced(defaults: yaml.Node) -> Iterator[Fault]:
+    """Yield what cannot stand in a ``_defaults.yaml``."""
+    if not isinstance(defaults, yaml.MappingNode):
+        yield Fault(place_of(defaults).source, 1, "", "is not a mapping")
+        return
+    for key, _ in defaults.value:
+        if key.value in _NO_DEFAULTS:
+            yield Fault(*place_of(key), key.value, "belongs to one definition; it cannot be a default")
+
+
+def parse_definition(text: bytes, source: str) -> InstanceData:
+    """Return the instance that one definition file describes; ``source`` is its name in faults.
+
+    Both spellings of 0.0.8 are read: dashes, ``tags`` as a list and ``search`` as text (its README), or
+    underscores, ``tags`` as a mapping and ``search`` as a list (its code).
+
+    Raises:
+        DefinitionError: every fault, as Definition tells them.
+    """
+    return Definition(Source(source, text)).instance()

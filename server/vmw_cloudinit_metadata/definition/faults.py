@@ -1,0 +1,26 @@
+"""Faults as they are told: a bounded number, in the order of the files, and without a word of a secret."""
+
+import re
+from collections.abc import Sequence
+
+from vmw_cloudinit_metadata.errors import DefinitionError, Fault
+
+# Garbage can have a fault on every line; a person reads the first screens.
+MAX_FAULTS = 100
+
+# Nothing inside these is named in a fault: keys inside user-data are user-data.
+_SECRET = re.compile(r"(userdata|vendordata|token)[.\[]")
+
+
+def error_of(faults: Sequence[Fault], source: str) -> DefinitionError:
+    """Return the error that tells the faults of a definition; those of ``source`` itself come first."""
+    faults = sorted(faults, key=lambda fault: (fault.source != source, *fault[:3]))
+    told = [_without_secret(fault) for fault in faults[:MAX_FAULTS]]
+    if len(faults) > MAX_FAULTS:
+        told.append(Fault(source, 0, "", f"and {len(faults) - MAX_FAULTS:,} more faults"))
+    return DefinitionError("\n".join(map(str, told)), faults=told)
+
+
+def _without_secret(fault: Fault) -> Fault:
+    secret = _SECRET.match(fault.key)
+    return fault._replace(key=secret[1]) if secret else fault

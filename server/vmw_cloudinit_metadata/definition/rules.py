@@ -1,0 +1,99 @@
+"""What the schema says of a definition that was read: definition.schema.json, which editors read too.
+
+What a schema cannot say (a netmask's ones and zeros) is a format here. Each rule carries its own sentence, so
+that an editor and the log say the same.
+"""
+
+import difflib
+import functools
+import importlib.resources
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jsonschema
+
+from vmw_cloudinit_metadata import checks
+from vmw_cloudinit_metadata.definition.source import Path, Place, path_text
+from vmw_cloudinit_metadata.errors import Fault
+
+_FORMATS: dict[str, Callable[[object], str | None]] = {
+    "mac": checks.mac_fault,
+    "interface": checks.interface_fault,
+    "ipv4": checks.address_fault,
+    "ipv4-netmask": checks.netmask_fault,
+    "ssh-public-key": checks.public_key_fault,
+    "user-data": checks.userdata_fault,
+    "uuid": checks.uuid_fault,
+    "time": checks.time_fault,
+    "token": checks.token_fault,
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a definition."""
+    file = importlib.resources.files(__package__).joinpath("definition.schema.json")
+    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return loaded
+
+
+def rule_faults(raw: Any, places: Mapping[Path, Place]) -> Iterator[Fault]:
+    """Yield what is wrong with the plain values of a definition, each with the place of its key."""
+    seen = set()
+    for error in _validator().iter_errors(raw):
+        for path, text in _sentences(error):
+            # Several rules about one value have one sentence.
+            if (path, text) not in seen:
+                seen.add((path, text))
+                yield Fault(*places[path], path_text(path), text)
+
+
+@functools.cache
+def _validator() -> jsonschema.protocols.Validator:
+    checker = jsonschema.FormatChecker(formats=())
+    for name, fault in _FORMATS.items():
+        checker.checks(name)(functools.partial(_is_faultless, fault))
+    draft = jsonschema.Draft202012Validator
+    # To JSON schema 3.0 is a whole number.
+    types = draft.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    extend: Any = jsonschema.validators.extend  # which is not typed
+    validator: jsonschema.protocols.Validator = extend(draft, type_checker=types)(
+        schema(), format_checker=checker
+    )
+    return validator
+
+
+def _is_faultless(fault: Callable[[object], str | None], value: object) -> bool:
+    # A format is about text; what is not text at all is the fault of another rule.
+    return not isinstance(value, str) or fault(value) is None
+
+
+def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str]]:
+    path = tuple(error.absolute_path)
+    rule: Any = error.schema
+    value: Any = error.instance
+    if error.validator == "additionalProperties":
+        known = list(rule["properties"])
+        for key in value:
+            if key not in known:
+                yield (*path, key), f"is not a known key{_suggestion(key, known)}"
+    elif error.validator == "required":
+        for key in rule["required"]:
+            if key not in value:
+                yield path, f"{key} is missing"
+    else:
+        text = rule["errorMessage"]
+        if error.validator == "format":
+            text = _FORMATS[rule["format"]](value)
+        if isinstance(value, str) and error.validator != "type" and not rule.get("writeOnly"):
+            text = f"{_quoted(value)} {text}"
+        yield path, text
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key.lower().replace("_", "-"), known, n=1)
+    return f"; did you mean {near[0]}?" if near else f" (known: {', '.join(known)})"
+
+
+def _quoted(value: str) -> str:
+    return repr(value if len(value) <= 60 else value[:59] + "…")
