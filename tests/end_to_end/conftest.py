@@ -28,7 +28,7 @@ def _processes() -> set[str]:
 
 def _threads() -> set[str]:
     for thread in threading.enumerate():
-        if thread.name.startswith("asyncio-waitpid"):
+        if "waitpid-" in thread.name:  # "waitpid-1" up to Python 3.11.2, then "asyncio-waitpid-1"
             thread.join(timeout=5)  # asyncio's, which ends with the process it has waited for
     return {thread.name for thread in threading.enumerate()}
 
