@@ -20,6 +20,7 @@ BOUNDS = {
     # What a definition may hold
     "definition.definition.MAX_DEFINITION": "server/definition/test_faults::a_file_and_its_user_data_have_a_largest_size",
     "definition.faults.MAX_FAULTS": "server/definition/test_faults::garbage_is_reported_in_a_bounded_number_of_lines",
+    "userdata._MAX_LINE": "server/test_userdata::a_long_line_is_one_that_mail_does_not_take",
     "checks.MAX_USERDATA": "server/test_instance::user_data_is_as_long_as_a_line_can_carry_and_no_longer",
     "checks.TOKEN_LENGTHS": "server/test_checks::anything_else_is_no_token",
     "definition.strict_yaml.MAX_DEPTH": "server/definition/test_strict_yaml::aliases_may_not_nest_deeper_than_brackets_may",

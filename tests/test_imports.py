@@ -15,6 +15,7 @@ SERVER = {
     "checks": set(),
     "instance": {"checks", "errors"},
     "nocloud": {"errors", "instance"},
+    "userdata": {"checks", "errors"},
     "definition": {"checks", "errors", "instance"},
     "vspc.telnet": set(),
     "vspc.service_uri": set(),

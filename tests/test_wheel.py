@@ -104,6 +104,7 @@ vmw_cloudinit_metadata/state/records.py
 vmw_cloudinit_metadata/state/reports.py
 vmw_cloudinit_metadata/state/windows.py
 vmw_cloudinit_metadata/systemd.py
+vmw_cloudinit_metadata/userdata.py
 vmw_cloudinit_metadata/vspc/__init__.py
 vmw_cloudinit_metadata/vspc/access.py
 vmw_cloudinit_metadata/vspc/admission.py
