@@ -60,7 +60,11 @@ INSTANCE_KEYS = ("metadata", "network", "userdata", "vendordata", "match", "toke
 class InstanceMetadata:
     """Who the instance is: the known keys as attributes, any other key in ``extra``.
 
-    ``instance_id`` and ``hostname`` are needed, the rest is optional. ``tags`` is a mapping or a list.
+    ``hostname`` is needed, the rest is optional. ``tags`` is a mapping or a list.
+
+    Attributes:
+        instance_id: None: it is made of the VM's UUID when that is known.
+        id_is_claimed: whether it was made so. A claim must not open what a definition has closed.
     """
 
     def __init__(self, raw: Mapping[str, Any] | None = None) -> None:
@@ -72,6 +76,7 @@ class InstanceMetadata:
         self.tags: dict[str, Any] | list[Any] = {}
         self.public_keys: list[str] = []
         self.extra: dict[str, Any] = {}
+        self.id_is_claimed = False
         for key, value in _mapping("metadata", raw).items():
             name = METADATA_KEYS.get(key)
             if name is None:
@@ -94,7 +99,7 @@ class InstanceMetadata:
     def faults(self) -> Iterator[str]:
         """Yield a line ``metadata.KEY: what is wrong`` for each fault."""
         for key, value, needed in (
-            ("instance-id", self.instance_id, True),
+            ("instance-id", self.instance_id, False),
             ("hostname", self.hostname, True),
             ("ami-id", self.ami_id, False),
             ("region", self.region, False),
@@ -302,6 +307,28 @@ class InstanceData:
         other = copy.copy(self)
         other._metadata = self._metadata and self._metadata.copy()
         other._network = self._network and self._network.copy()
+        return other
+
+    def for_vm(self, vc_uuid: uuid.UUID | None, bios_uuid: uuid.UUID | None) -> "InstanceData":
+        """Return this instance as the VM with these UUIDs gets it, with an ``instance-id`` if it has none.
+
+        It is the VC UUID, which vCenter keeps through migrations and restores, else the BIOS UUID; as text in
+        lower case.
+
+        Raises:
+            DefinitionError: it has none, and neither UUID is known.
+        """
+        if self.metadata is None or self.metadata.instance_id is not None:
+            return self
+        known = vc_uuid or bios_uuid
+        if known is None:
+            raise DefinitionError(
+                "metadata.instance-id: is missing, and the VM has not told a UUID to make it of"
+            )
+        metadata = self.metadata.copy()
+        metadata.instance_id, metadata.id_is_claimed = str(known), True
+        other = self.copy()
+        other.metadata = metadata
         return other
 
     def validate(self) -> None:

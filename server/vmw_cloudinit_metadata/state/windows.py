@@ -40,7 +40,7 @@ HAS_REPORTED = _DENIED.format("the VM has reported that its first boot is done")
 class Window:
     """How far the serving window of a definition is used up, since it was armed."""
 
-    instance_id: str  # another one arms it anew
+    instance_id: str  # another one arms it anew; "" if the definition leaves it to the VM's UUID
     runs: int = 0
     run: str = ""  # the id of the run that was counted last; "" if it had none, as in version 1
     counted: datetime | None = None  # when that was
@@ -186,11 +186,13 @@ class Windows:
 
 def name_of(instance: InstanceData) -> str:
     """Return the name of a window: the definition's, or the instance's where a driver names no definition."""
-    return instance.source or _instance_id(instance)
+    return instance.source or (str(instance.metadata.instance_id) if instance.metadata else "")
 
 
 def _instance_id(instance: InstanceData) -> str:
-    return str(instance.metadata.instance_id) if instance.metadata else ""
+    """Return what arms a window anew: the definition's own id. A VM could claim a new one each time."""
+    metadata = instance.metadata
+    return str(metadata.instance_id) if metadata and not metadata.id_is_claimed else ""
 
 
 def _current(known: Window | None, instance: InstanceData, vm_name: str) -> Window:

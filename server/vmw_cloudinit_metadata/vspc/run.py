@@ -126,7 +126,7 @@ class Runs:
             if refused := access.refusal(checked(instance), self._vm):
                 self._complain(logging.WARNING, refused.log)
                 return version2.refusal(Status.DENIED, refused.sentence)
-            snapshot = Snapshot(instance)
+            snapshot = Snapshot(instance.for_vm(self._vm.vm_vc_uuid, self._vm.vm_bios_uuid))
         except DriverBusyError as busy:
             self._complain(logging.WARNING, f"has to wait: {busy}")
             return _busy("the server is still looking for this VM's definition", busy.retry)

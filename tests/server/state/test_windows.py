@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +31,7 @@ FRESH = Window("i-1")
 def instance(
     *,
     source: str | None = "web-01",
-    instance_id: str = "i-1",
+    instance_id: str | None = "i-1",
     runs: int | None = None,
     until: datetime | None = None,
     until_reported: bool = False,
@@ -108,6 +109,20 @@ def test_another_instance_id_arms_it_anew(world: World) -> None:
     world.windows.close(instance(until_reported=True), "web-01")
     assert world.admit(instance(runs=1, until_reported=True, instance_id="i-2"), "a") is None
     assert world.admit(instance(runs=1, instance_id="i-2"), "b") == NO_RUNS_LEFT
+
+
+def test_an_instance_id_that_a_vm_makes_by_what_it_claims_arms_nothing(world: World) -> None:
+    asked = instance(runs=1, instance_id=None)
+    assert world.admit(asked.for_vm(uuid.UUID(int=1), None), "a") is None
+    assert world.admit(asked.for_vm(uuid.UUID(int=2), None), "b") == NO_RUNS_LEFT
+    assert world.admit(instance(runs=1), "c") is None
+
+
+def test_where_a_driver_names_no_definition_and_no_id_each_uuid_has_a_window(world: World) -> None:
+    asked = instance(runs=1, source=None, instance_id=None)
+    assert world.admit(asked.for_vm(uuid.UUID(int=1), None), "a") is None
+    assert world.admit(asked.for_vm(uuid.UUID(int=1), None), "b") == NO_RUNS_LEFT
+    assert world.admit(asked.for_vm(uuid.UUID(int=2), None), "b") is None
 
 
 def test_the_report_closes_a_window_whether_it_was_used_or_not(world: World) -> None:

@@ -162,6 +162,23 @@ def test_a_faulty_instance_is_invalid_and_its_faults_are_for_the_operator(
     assert (record.levelno, record.getMessage()) == (logging.ERROR, f"'web-01' not answered: {said}")
 
 
+def test_an_instance_id_that_is_left_out_is_the_vm_s_uuid() -> None:
+    vm = VM(InstanceData({"metadata": {"hostname": "web-01"}}))
+    vm.vm_bios_uuid = uuid.UUID(int=7)
+    assert b'"instance-id": "00000000-0000-0000-0000-000000000007"' in vm.ask("metadata").payload
+    vm.vm_vc_uuid = uuid.UUID(int=8)
+    assert b'"00000000-0000-0000-0000-000000000008"' in vm.ask("metadata", SECOND).payload
+    snapshot = wait(vm.runs.version_1())
+    assert snapshot is not None
+    assert b'"00000000-0000-0000-0000-000000000008"' in snapshot.documents.meta_data
+
+
+def test_without_a_uuid_to_make_it_of_it_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    assert VM(InstanceData({"metadata": {"hostname": "web-01"}})).ask().status is Status.INVALID
+    (said,) = caplog.messages
+    assert said.startswith("'web-01' not answered: metadata.instance-id: is missing, and the VM has not told")
+
+
 def test_faults_that_the_driver_has_logged_are_not_logged_again(caplog: pytest.LogCaptureFixture) -> None:
     vm = VM(DefinitionError("no", logged=True))
     with caplog.at_level(logging.DEBUG, "vm"):

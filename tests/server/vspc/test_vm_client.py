@@ -164,7 +164,8 @@ def test_a_vm_without_an_instance_gets_silence_and_why_is_the_drivers_to_say(
         (InstanceData(), "'web-01' not answered: metadata: is missing"),
         (
             InstanceData({"metadata": {"hostname": "web-01"}}),
-            "'web-01' not answered: metadata.instance-id: is missing",
+            "'web-01' not answered: metadata.instance-id: is missing, and the VM has not told a UUID"
+            " to make it of",
         ),
         (
             InstanceData({"metadata": {"hostname": "web-01", "instance-id": "i", "x": {SECRET}}}),
