@@ -85,6 +85,13 @@ BOUNDS = {
     "state.windows.MAX_VM_NAME": "server/state/test_windows::the_last_names_of_vms_are_kept",
     "state.reports.MAX_REPORTS": "server/state/test_reports::the_last_ones_of_each_vm_are_kept",
     "state.reports.MAX_VMS": "server/state/test_reports::of_too_many_vms_that_one_goes_that_was_silent_longest",
+    "vspc.keeping.MAX_UNKEPT_BYTES": "server/vspc/test_keeping_served::a_disk_that_hangs_holds_up_no_vm_and_no_memory",
+    "vspc.keeping.UNKEPT_BYTES": "server/vspc/test_keeping_served::a_disk_that_hangs_holds_up_no_vm_and_no_memory",
+    "state.served.MAX_VMS": "server/state/test_served::of_too_many_vms_those_go_that_were_written_longest_ago",
+    "state.served.MAX_UNCOUNTED": "server/state/test_served::of_too_many_vms_those_go_that_were_written_longest_ago",
+    "state.served.MAX_TEXT": "server/state/test_served::of_a_long_document_etag_and_size_are_kept_and_all_of_the_longest_that_is",
+    "state.served.MAX_LINES": "server/state/test_served::of_a_long_document_etag_and_size_are_kept_and_all_of_the_longest_that_is",
+    "state.served.MAX_VM_NAME": "server/state/test_served::a_name_of_a_vm_that_is_somebody_s_joke_is_cut",
     # The guest
     "packet.MAX_LINE": "wire/test_packet::a_line_over_the_limit_is_dropped_counted_and_the_next_one_is_whole",
     "serialport.WRITE_SECONDS": "guest/test_serialport::a_stuck_port_does_not_hold_up_the_others",
@@ -111,6 +118,8 @@ BOUNDS = {
 # They look like bounds, and are times or sizes that nobody can exceed.
 OTHERS = {
     "drivers.file.RETRY_SECONDS",
+    "state.served.DIGEST_BYTES",
+    "state.served.KEY_BYTES",
     "vspc.keeping.RETRY_SECONDS",
     "vspc.run.RETRY_SECONDS",
     "vspc.session.RETRY_SECONDS",

@@ -40,10 +40,10 @@ SERVER = {
     "vspc.run": {"errors", "instance", "log", "vspc.access", "vspc.snapshot", "vspc.version2"},
     "vspc.vm_client": {
         *("errors", "instance", "nocloud", "wire"),
-        *("vspc.report", "vspc.run", "vspc.version2"),
+        *("vspc.report", "vspc.run", "vspc.snapshot", "vspc.version2"),
     },
     "vspc.report": {"errors"},
-    "state": {"errors", "instance", "log", "vspc.report"},
+    "state": {"errors", "instance", "log", "vspc.report", "vspc.snapshot"},
     "drivers.driver": {"instance", "vspc.report", "vspc.vm_client"},
     "drivers.reading": {"definition", "errors", "log"},
     "drivers.index": {"definition", "drivers.reading", "errors", "instance", "log"},
@@ -60,7 +60,7 @@ SERVER = {
     },
     "vspc.keeping": {
         *("drivers.driver", "errors", "instance", "log", "state"),
-        *("vspc.report", "vspc.vm_client", "vspc.workers"),
+        *("vspc.report", "vspc.snapshot", "vspc.vm_client", "vspc.workers"),
     },
     "vspc.tls": {"errors"},
     "vspc.protocol": {"errors", "log", "vspc.connection", "vspc.tls"},

@@ -102,6 +102,7 @@ vmw_cloudinit_metadata/state/directory.py
 vmw_cloudinit_metadata/state/known_hosts.py
 vmw_cloudinit_metadata/state/records.py
 vmw_cloudinit_metadata/state/reports.py
+vmw_cloudinit_metadata/state/served.py
 vmw_cloudinit_metadata/state/windows.py
 vmw_cloudinit_metadata/systemd.py
 vmw_cloudinit_metadata/userdata.py

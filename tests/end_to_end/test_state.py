@@ -185,6 +185,6 @@ async def test_the_state_is_readable_for_the_server_s_user_alone(tmp_path: Path)
         path.relative_to(site.state): path.stat().st_mode & 0o777
         for path in [site.state, *site.state.rglob("*")]
     }
-    directories = {Path("."), Path("windows"), Path("reports")}
+    directories = {Path("."), Path("windows"), Path("reports"), Path("served")}
     assert {path for path, mode in modes.items() if mode == 0o700} == directories
     assert {mode for path, mode in modes.items() if path not in directories} == {0o600}

@@ -1,7 +1,8 @@
 """Records: small JSON objects, one file each, that survive a crash and are shared between processes.
 
 A record is replaced as a whole: who reads sees the old one or the new one, and the disk has the new one
-before ``write`` returns. Who changes a record holds the lock from reading to writing.
+before ``write`` returns (``note`` is for what nobody misses after a crash). Who changes a record holds the
+lock from reading to writing.
 
 Root may work here for the directory's owner, the server's user: what it makes belongs to the owner, and no
 link that lies here leads it anywhere else.
@@ -19,8 +20,8 @@ from typing import Any
 
 from vmw_cloudinit_metadata.errors import StateError
 
-# Eight reports of at most 4 KiB each, which JSON's escapes may triple, and some names: what is longer was not
-# written here.
+# The largest is of served.py, which says why it fits; so do eight reports of at most 4 KiB each, which JSON's
+# escapes may triple. What is longer was not written here.
 MAX_RECORD = 256 * 1024
 
 # File systems allow 255 bytes; ".json" and what a temporary's name has in addition come on top of this.
@@ -96,23 +97,21 @@ class Records:
         Raises:
             StateError: it cannot be written, or there are as many as there may be; nothing has changed.
         """
-        file, text = file_name(name), json.dumps({"name": name, **record}, separators=(",", ":")).encode()
-        if len(text) > MAX_RECORD:
-            raise StateError(f"{self.path / file} would be larger than {MAX_RECORD // 1024} KiB")
+        file, text = self._as_text(name, record)
         with self._faults("write"), self._opened(make=True) as directory:
             if self._has_no_room(directory, file):
                 raise StateError(f"{self.path} has {self.limit:,} files, which is the limit")
-            temporary = f".{file}.new"
-            with contextlib.suppress(FileNotFoundError):  # what a crash has left
-                os.unlink(temporary, dir_fd=directory)
-            try:
-                _write_durably(directory, temporary, text)
-                os.rename(temporary, file, src_dir_fd=directory, dst_dir_fd=directory)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=directory)
-                raise
-            os.fsync(directory)
+            _replace(directory, file, text, durably=True)
+
+    def note(self, name: str, record: Record) -> None:
+        """Write or replace a record that a crash may lose, however many there are. Hold the lock.
+
+        Raises:
+            StateError: it cannot be written; nothing has changed.
+        """
+        file, text = self._as_text(name, record)
+        with self._faults("write"), self._opened(make=True) as directory:
+            _replace(directory, file, text, durably=False)
 
     def remove(self, name: str) -> None:
         """Remove a record, if there is one. Hold the lock.
@@ -163,6 +162,12 @@ class Records:
             yield directory
         finally:
             os.close(directory)
+
+    def _as_text(self, name: str, record: Record) -> tuple[str, bytes]:
+        file, text = file_name(name), json.dumps({"name": name, **record}, separators=(",", ":")).encode()
+        if len(text) > MAX_RECORD:
+            raise StateError(f"{self.path / file} would be larger than {MAX_RECORD // 1024} KiB")
+        return file, text
 
     def _has_no_room(self, directory: int, file: str) -> bool:
         try:
@@ -235,13 +240,29 @@ def _open_lock(directory: int) -> int:
     return lock
 
 
-def _write_durably(directory: int, file: str, text: bytes) -> None:
+def _replace(directory: int, file: str, text: bytes, durably: bool) -> None:
+    temporary = f".{file}.new"
+    with contextlib.suppress(FileNotFoundError):  # what a crash has left
+        os.unlink(temporary, dir_fd=directory)
+    try:
+        _write_new(directory, temporary, text, durably)
+        os.rename(temporary, file, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
+    if durably:
+        os.fsync(directory)
+
+
+def _write_new(directory: int, file: str, text: bytes, durably: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS
     with open(os.open(file, flags, 0o600, dir_fd=directory), "wb") as new:
         _give_to_owner_of(directory, new.fileno())
         new.write(text)
-        new.flush()
-        os.fsync(new.fileno())
+        if durably:
+            new.flush()
+            os.fsync(new.fileno())
 
 
 def _give_to_owner_of(directory: int, descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""What outlives a session: serving windows and reports, between the VMs' clients and the state directory.
+"""What outlives a session: windows, reports, what was served; between VMs' clients and the state directory.
 
 The disk and the driver's ``take_report`` have threads of their own: a driver that hangs does not hold up a
 serving window, nor a slow disk a VM whose definition has none.
@@ -18,8 +18,10 @@ from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, describe, printa
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.state.records import DamagedError
 from vmw_cloudinit_metadata.state.reports import KeptReport, Reports
+from vmw_cloudinit_metadata.state.served import ServedRecords
 from vmw_cloudinit_metadata.state.windows import Windows, name_of
 from vmw_cloudinit_metadata.vspc.report import Report
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
 from vmw_cloudinit_metadata.vspc.workers import Workers
 
@@ -31,6 +33,11 @@ RETRY_SECONDS = 5
 # Reports of all VMs that wait for the driver, as after a power failure. A driver that falls farther behind
 # gets no more of them.
 MAX_WAITING_REPORTS = 10_000
+
+# Documents of all VMs that wait for the disk, to be kept for `show --diff`. While a disk hangs, what is more
+# than this is not kept. The smaller number is what waits beside the documents of each VM.
+MAX_UNKEPT_BYTES = 64 * 1024 * 1024
+UNKEPT_BYTES = 4096
 
 # A boot has two reports, and may bring those of the boot before. A guest that sends more than this in that
 # time has to wait: each is written to the disk, and stands in the driver's line.
@@ -58,10 +65,14 @@ class Keeping:
         self.directory = directory
         self._windows = Windows(directory) if directory else None
         self._reports = Reports(directory) if directory else None
+        self._served = ServedRecords(directory) if directory else None
         self._window_workers, self._report_workers, self._driver_workers = Workers(1), Workers(1), Workers(1)
+        self._served_workers = Workers(1)
         self._take_report = driver.take_report
         self._driver_takes_reports = type(driver).take_report is not Driver.take_report
         self._waiting: set[asyncio.Task[None]] = set()  # reports on their way to the driver
+        self._unkept: set[asyncio.Task[None]] = set()  # what was served, on its way to the disk
+        self._unkept_bytes = 0
         self._failures = Throttle(LOG_SECONDS)
 
     def attach(self, client: VMClient, logger: Callable[[], ConnectionLog]) -> None:
@@ -69,6 +80,7 @@ class Keeping:
         keeper = _Keeper(self, client, logger)
         client.may_serve = keeper.may_serve
         client.take_report = keeper.take_report
+        client.note_served = keeper.note_served
 
     async def admit(self, instance: InstanceData, vm_name: str, run: str) -> str | None:
         """Count a run of an instance that has a window; return None, or why it is not served.
@@ -105,14 +117,40 @@ class Keeping:
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
+    def note_served(self, name: str, vm_name: str, snapshot: Snapshot) -> None:
+        """Keep what a VM is served, when the disk has time; no VM waits for that."""
+        size = snapshot.size + UNKEPT_BYTES
+        if self._served is None or self._unkept_bytes + size > MAX_UNKEPT_BYTES:
+            return
+        self._unkept_bytes += size
+        task = asyncio.get_running_loop().create_task(
+            self._note_served(self._served, name, vm_name, snapshot)
+        )
+        self._unkept.add(task)
+        task.add_done_callback(self._unkept.discard)
+
     async def close(self, seconds: float) -> None:
         """Wait so long for the driver to take what was reported; then let the threads end."""
-        if waiting := list(self._waiting):
+        if waiting := [*self._waiting, *self._unkept]:
             await asyncio.wait(waiting, timeout=max(0.0, seconds))
-        for task in self._waiting:
+        for task in (*self._waiting, *self._unkept):
             task.cancel()
-        for workers in (self._window_workers, self._report_workers, self._driver_workers):
+        for workers in (
+            self._window_workers,
+            self._report_workers,
+            self._driver_workers,
+            self._served_workers,
+        ):
             workers.close()
+
+    async def _note_served(self, served: ServedRecords, name: str, vm_name: str, snapshot: Snapshot) -> None:
+        try:
+            await self._served_workers.run(lambda: served.note(name, vm_name, snapshot.by_name))
+        except Exception as error:
+            fault = str(error) if isinstance(error, StateError) else describe(error)
+            self._complain(f"what VMs are served is not kept for 'show --diff': {fault}", fault)
+        finally:
+            self._unkept_bytes -= snapshot.size + UNKEPT_BYTES
 
     async def _tell_driver(self, client: VMClient, report: Report) -> None:
         try:
@@ -173,6 +211,11 @@ class _Keeper:
         if sentence:
             self._log("window", logging.WARNING, f"{sentence} by {rearm}")
         return sentence
+
+    def note_served(self, snapshot: Snapshot) -> None:
+        """Keep what a run is answered from."""
+        vm_name = self._client.vm_name
+        self._keeping.note_served(snapshot.instance.source or vm_name, vm_name, snapshot)
 
     async def take_report(self, instance: InstanceData, report: Report) -> None:
         """Keep a report, log it, and give it to the driver.

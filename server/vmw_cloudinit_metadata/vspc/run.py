@@ -46,6 +46,7 @@ class VM(access.Claims, Protocol):
     clock: Callable[[], float]
     take_snapshot: Callable[[], Awaitable[InstanceData | None]]
     may_serve: Callable[[InstanceData, str], Awaitable[str | None]]
+    note_served: Callable[[Snapshot], None]
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Runs:
             if isinstance(source, Answer):
                 return source  # a run begins with a snapshot: the next request asks the driver again
             run = self._version_2 = Run(request.run, source, self._vm.clock())
+            self._vm.note_served(source)
         self._version_2_ends = min(self._vm.clock() + RUN_SECONDS, run.began + MAX_RUN_SECONDS)
         answer = version2.answer(request, run.snapshot)
         if request.document in SECRET_DOCUMENTS and answer.status is Status.OK:
@@ -92,7 +94,10 @@ class Runs:
         if self._vm.clock() >= self._version_1_ends:
             source = await self._take()
             now = self._vm.clock()
-            self._version_1 = Run("", source, now) if isinstance(source, Snapshot) else None
+            self._version_1 = None
+            if isinstance(source, Snapshot):
+                self._version_1 = Run("", source, now)
+                self._vm.note_served(source)
             self._version_1_ends = now + SNAPSHOT_SECONDS
         return self._version_1.snapshot if self._version_1 else None
 

@@ -61,6 +61,13 @@ class Snapshot:
         self.instance = instance
         self.documents = nocloud.render(instance)
 
+    @property
+    def size(self) -> int:
+        """The bytes of all documents; what a snapshot takes of memory, or nearly."""
+        documents = self.documents
+        each = (documents.meta_data, documents.network_config, documents.user_data, documents.vendor_data)
+        return sum(len(content) for content in each if content is not None)
+
     @cached_property
     def by_name(self) -> dict[str, Document | None]:
         """The documents by their names in packets, None where there is none; version 2 alone needs them."""

@@ -19,6 +19,7 @@ from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata, Inst
 from vmw_cloudinit_metadata.vspc import version2
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.run import RETRY_SECONDS, Runs
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 from vmw_cloudinit_wire import Packet, encode
 
@@ -82,6 +83,7 @@ class VMClient:
             version 1): None, or the sentence for the guest. Asked once a run, before the first byte goes.
         take_report: take what the guest says of its boot, with the instance that it has; raises a
             ``MetadataError`` if the guest is to send it again, having logged why.
+        note_served: take note of the snapshot that a run is answered from; returns at once.
     """
 
     def __init__(self, vm_name: str, writer: Writer, driver: "Driver") -> None:
@@ -95,6 +97,7 @@ class VMClient:
         self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._ask_driver
         self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._serve_unlimited
         self.take_report: Callable[[InstanceData, Report], Awaitable[None]] = self._drop_report
+        self.note_served: Callable[[Snapshot], None] = self._note_nothing
         self.clock: Callable[[], float] = time.monotonic
         self._runs = Runs(self)
         self.answers_in_version_2 = all(
@@ -267,6 +270,9 @@ class VMClient:
         return "this server does not keep what 'serve' in this VM's definition asks for" if limited else None
 
     async def _drop_report(self, instance: InstanceData, report: Report) -> None:
+        return
+
+    def _note_nothing(self, snapshot: Snapshot) -> None:
         return
 
     def _note_unknown(self, code: str) -> None:

@@ -51,6 +51,26 @@ def test_a_record_is_replaced(records: Records) -> None:
     assert records.read("web-01") == {"b": 2}
 
 
+def test_a_record_that_is_only_noted_is_read_replaced_and_bounded_in_size_alone(records: Records) -> None:
+    for number in range(LIMIT + 1):
+        records.note(f"vm-{number}", {"n": number})
+    records.note("vm-0", {"n": "another"})
+    assert records.read("vm-0") == {"n": "another"}
+    assert len(files(records)) == LIMIT + 1
+    with pytest.raises(StateError, match=r"would be larger than 256 KiB$"):
+        records.note("vm-0", {"text": "x" * MAX_RECORD})
+    assert records.read("vm-0") == {"n": "another"}
+
+
+def test_what_is_noted_does_not_wait_for_the_disk(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    records.note("web-01", {})
+    assert synced == []
+    records.write("web-01", {})
+    assert len(synced) == 2
+
+
 def test_a_removed_record_is_none_and_may_be_removed_again(records: Records) -> None:
     records.write("web-01", {})
     records.remove("web-01")

@@ -51,6 +51,8 @@ class VM:
         self.clock: Callable[[], float] = lambda: self.now
         self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._take
         self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._decide
+        self.served: list[Snapshot] = []
+        self.note_served: Callable[[Snapshot], None] = self.served.append
         self.runs = Runs(self)
 
     async def _take(self) -> InstanceData | None:
@@ -69,6 +71,23 @@ class VM:
 
 
 # One snapshot a run
+
+
+def test_the_snapshot_of_each_run_is_noted_once_and_nothing_of_who_gets_none() -> None:
+    vm = VM(web())
+    for run in (FIRST, FIRST, SECOND):
+        vm.ask("metadata", run)
+        vm.ask("userdata", run)
+    assert len(vm.served) == 2
+    wait(vm.runs.version_1())
+    wait(vm.runs.version_1_secrets())
+    assert len(vm.served) == 3
+    assert all(isinstance(snapshot, Snapshot) for snapshot in vm.served)
+    vm = VM(None)
+    vm.ask("metadata")
+    wait(vm.runs.version_1())
+    wait(vm.runs.current())
+    assert vm.served == []
 
 
 def test_a_run_is_answered_from_one_snapshot() -> None:

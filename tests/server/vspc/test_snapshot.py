@@ -37,6 +37,12 @@ def test_its_documents_are_those_of_version_1_by_the_names_of_the_packets() -> N
     }
 
 
+def test_its_size_is_that_of_its_documents() -> None:
+    small, large = Snapshot(web(userdata="")), Snapshot(web(userdata="x" * 1000, vendordata="y" * 10))
+    assert small.size == len(small.documents.meta_data)
+    assert large.size == small.size + 1010
+
+
 def test_what_there_is_besides_metadata_is_said_by_etags() -> None:
     snapshot = Snapshot(web(userdata="x"))
     assert snapshot.etags == f"networkdata:-,userdata:{Document.of(b'x').etag},vendordata:-"
