@@ -54,11 +54,14 @@ vmw_cloudinit_metadata/checks.py
 vmw_cloudinit_metadata/cli/__init__.py
 vmw_cloudinit_metadata/cli/config_file.py
 vmw_cloudinit_metadata/cli/demo.py
+vmw_cloudinit_metadata/cli/driver.py
+vmw_cloudinit_metadata/cli/files.py
 vmw_cloudinit_metadata/cli/main.py
 vmw_cloudinit_metadata/cli/parameters.py
 vmw_cloudinit_metadata/cli/rearm.py
 vmw_cloudinit_metadata/cli/reports.py
 vmw_cloudinit_metadata/cli/run.py
+vmw_cloudinit_metadata/cli/schema.py
 vmw_cloudinit_metadata/cli/simulate.py
 vmw_cloudinit_metadata/cli/state.py
 vmw_cloudinit_metadata/cli/vsphere.py

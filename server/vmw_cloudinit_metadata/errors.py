@@ -6,6 +6,7 @@
     ├── DefinitionError         a definition or an instance with faults         exit 1
     ├── DriverBusyError         a driver takes its time with a VM               never leaves vspc/
     ├── ListenError             an address cannot be listened on                exit 1
+    ├── OutputError             a file cannot be written, or exists already     exit 1
     ├── ProtocolError           a peer broke the protocol                       never leaves vspc/
     ├── ReportError             a guest's report that is none                   never leaves vspc/
     ├── SimulatorError          the simulated host cannot do its part           exit 1
@@ -77,6 +78,10 @@ class DriverBusyError(MetadataError):
 
 class ListenError(MetadataError):
     """An address that cannot be listened on."""
+
+
+class OutputError(MetadataError):
+    """A file that a command cannot write, or must not replace."""
 
 
 class SimulatorError(MetadataError):

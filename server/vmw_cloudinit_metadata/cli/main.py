@@ -18,7 +18,7 @@ EXIT_INTERRUPTED = 130
 
 
 # In the order of the help; each is the function of its name in the module of its name.
-COMMANDS = ("run", "vsphere", "reports", "rearm", "simulate", "demo")
+COMMANDS = ("run", "vsphere", "schema", "reports", "rearm", "simulate", "demo")
 
 
 class Commands(click.Group):

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from vmw_cloudinit_metadata import log, systemd
 from vmw_cloudinit_metadata.cli.config_file import config_option, use_config_file
+from vmw_cloudinit_metadata.cli.driver import complete_driver
 from vmw_cloudinit_metadata.cli.parameters import (
     Seconds,
     check_addresses,
@@ -21,7 +21,7 @@ from vmw_cloudinit_metadata.cli.parameters import (
     check_token,
 )
 from vmw_cloudinit_metadata.config import Settings
-from vmw_cloudinit_metadata.drivers.loader import driver_names, load_driver
+from vmw_cloudinit_metadata.drivers.loader import load_driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.vspc.admission import Network, Tokens
@@ -37,12 +37,6 @@ DEFAULT_LISTEN = _DEFAULTS.listen
 
 # The longest time an option takes: whoever gives more has mistaken the unit.
 _DAY = 86400
-
-
-def _complete_driver(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in driver_names() if name.startswith(incomplete)]
 
 
 def _systemd_directory() -> str | None:
@@ -67,7 +61,7 @@ def _systemd_directory() -> str | None:
     "--driver",
     required=True,
     metavar="NAME|MODULE:CLASS",
-    shell_complete=_complete_driver,
+    shell_complete=complete_driver,
     help="Where instances come from: 'file', or a driver of your own.",
 )
 @click.option(
