@@ -70,6 +70,7 @@ vmw_cloudinit_metadata/definition/__init__.py
 vmw_cloudinit_metadata/definition/definition.py
 vmw_cloudinit_metadata/definition/definition.schema.json
 vmw_cloudinit_metadata/definition/faults.py
+vmw_cloudinit_metadata/definition/fields.py
 vmw_cloudinit_metadata/definition/merge.py
 vmw_cloudinit_metadata/definition/parts.py
 vmw_cloudinit_metadata/definition/read_definition.py
@@ -80,6 +81,7 @@ vmw_cloudinit_metadata/definition/reader.py
 vmw_cloudinit_metadata/definition/rules.py
 vmw_cloudinit_metadata/definition/source.py
 vmw_cloudinit_metadata/definition/strict_yaml.py
+vmw_cloudinit_metadata/definition/vms.py
 vmw_cloudinit_metadata/drivers/__init__.py
 vmw_cloudinit_metadata/drivers/driver.py
 vmw_cloudinit_metadata/drivers/file.py

@@ -3,12 +3,12 @@
 from vmw_cloudinit_metadata.definition.definition import (
     MAX_DEFINITION,
     Definition,
-    VMFacts,
     parse_definition,
 )
-from vmw_cloudinit_metadata.definition.parts import parse_match
+from vmw_cloudinit_metadata.definition.parts import parse_match, parse_vms
 from vmw_cloudinit_metadata.definition.rules import schema
 from vmw_cloudinit_metadata.definition.source import Place, ReadFile, Source
+from vmw_cloudinit_metadata.definition.vms import VMFacts, VMs
 
 __all__ = [
     "MAX_DEFINITION",
@@ -17,7 +17,9 @@ __all__ = [
     "ReadFile",
     "Source",
     "VMFacts",
+    "VMs",
     "parse_definition",
     "parse_match",
+    "parse_vms",
     "schema",
 ]

@@ -5,40 +5,36 @@ The order of things: each source becomes a tree (strict_yaml.py), defaults are m
 schema (rules.py); of what is without fault an instance is made.
 """
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import yaml
 
 from vmw_cloudinit_metadata.definition.faults import error_of
+from vmw_cloudinit_metadata.definition.fields import Fields
 from vmw_cloudinit_metadata.definition.merge import merge
 from vmw_cloudinit_metadata.definition.read_definition import read_definition
 from vmw_cloudinit_metadata.definition.reader import Reader
 from vmw_cloudinit_metadata.definition.rules import rule_faults
 from vmw_cloudinit_metadata.definition.source import Path, Place, ReadFile, Source
-from vmw_cloudinit_metadata.definition.strict_yaml import compose, place_of
-from vmw_cloudinit_metadata.errors import Fault
+from vmw_cloudinit_metadata.definition.strict_yaml import compose, mapping, place_of
+from vmw_cloudinit_metadata.definition.vms import VMFacts, VMs, read_vms
+from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMatch
 
 # The largest user-data that a line carries (checks.MAX_USERDATA), indented as a YAML block.
 MAX_DEFINITION = 4 * 1024 * 1024
 
-
-# What says for which VM a definition is.
-_NO_DEFAULTS = ("match",)
-
-
-class VMFacts(NamedTuple):
-    """What a VM says it is; all of them are claims."""
-
-    name: str
-    vc_uuid: uuid.UUID | None = None
-    bios_uuid: uuid.UUID | None = None
+# What says for which VMs a definition is.
+_NO_DEFAULTS = ("match", "vms")
 
 
 class Definition:
     """A definition file with the defaults under it, from which instances are made.
+
+    Attributes:
+        vms: for which VMs this is, where it says so; None: for the one that the file is named after.
+        match: the VM this is for, as its UUIDs say; None where there is none, or it depends on the VM.
 
     Args:
         source: the definition.
@@ -57,44 +53,67 @@ class Definition:
         self._read_file = read_file
         tree, faults = _compose(source, defaults)
         if tree is None:
-            raise error_of(faults, source.name)
-        self._instance, self._places = self._read(tree, faults)
+            raise self._error(faults)
+        self.vms, tree, places = _take_vms(tree, faults)
+        templates = {each.name for each in defaults}
+        if self.vms is not None:
+            templates.add(source.name)
+        self._fields = Fields(tree, templates, self.vms.columns() if self.vms else ())
+        raw, others = self._read(tree, faults + self._fields.faults)
+        self._places = {**places, **others}
+        self._instance = None if self.varies else InstanceData(raw)
+        match = None if ("match",) in self._fields.paths else raw.get("match")
+        self.match = None if match is None else InstanceMatch.from_mapping(match)
 
     @property
     def varies(self) -> bool:
         """Whether the instance depends on the VM."""
-        return False
-
-    @property
-    def match(self) -> InstanceMatch | None:
-        """The VM this is for, where that does not depend on the VM."""
-        return self._instance.match
+        return bool(self._fields.paths)
 
     def instance(self, vm: VMFacts | None = None) -> InstanceData:
-        """Return what a VM gets: a fresh instance each time.
+        """Return what a VM gets, a fresh instance each time; ``vm`` is needed where that varies.
 
         Raises:
             DefinitionError: every fault, one a line, as above.
         """
-        return self._instance.copy()
-
-    @property
-    def vms(self) -> None:
-        """For which VMs this is, where it says so; None: for the one that the file is named after."""
-        return None
+        if self._instance is not None:
+            return self._instance.copy()
+        if vm is None:
+            raise self._error([Fault(self._source.name, 0, "", "depends on the VM")])
+        tree, faults = self._fields.fill(vm, self.vms.fields(vm.name) if self.vms else {})
+        if faults:
+            raise self._error(faults)
+        raw, _ = self._read(tree, faults, filled=True)
+        return InstanceData(raw)
 
     def places(self) -> Mapping[Path, Place]:
         """Return where each key of the merged definition stands, and each member of a list."""
         return self._places
 
-    def _read(self, tree: yaml.Node, faults: list[Fault]) -> tuple[InstanceData, Mapping[Path, Place]]:
-        """Return the instance of a tree, and the place of each of its keys; ``faults`` are those so far."""
-        reader = Reader(tree, faults, self._read_file)
+    def _read(
+        self, tree: yaml.Node, faults: list[Fault], filled: bool = False
+    ) -> tuple[dict[str, Any], Mapping[Path, Place]]:
+        """Return a tree's plain values and their places; what is wrong, with ``faults``, is raised."""
+        varying = () if filled else self._fields.paths
+        reader = Reader(tree, faults, self._read_file, varying)
         raw = read_definition(reader, tree)
-        faults.extend(rule_faults(raw, reader.places))
+        faults.extend(rule_faults(raw, reader.places, varying, self._fields.unquoted))
         if faults:
-            raise error_of(faults, self._source.name)
-        return InstanceData(raw), reader.places
+            raise self._error(faults)
+        return raw, reader.places
+
+    def _error(self, faults: Sequence[Fault]) -> DefinitionError:
+        return error_of(faults, self._source.name)
+
+
+def _take_vms(tree: yaml.Node, faults: list[Fault]) -> tuple[VMs | None, yaml.Node, Mapping[Path, Place]]:
+    """Return the key ``vms`` of a definition, the tree without it, and the places in it."""
+    if not isinstance(tree, yaml.MappingNode) or all(key.value != "vms" for key, _ in tree.value):
+        return None, tree, {}
+    reader = Reader(tree, faults)
+    vms = read_vms(reader, tree)
+    others = [(key, value) for key, value in tree.value if key.value != "vms"]
+    return vms, mapping(others, place_of(tree), tree.flow_style), reader.places
 
 
 def _compose(source: Source, defaults: Sequence[Source]) -> tuple[yaml.Node | None, list[Fault]]:

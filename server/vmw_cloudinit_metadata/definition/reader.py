@@ -25,12 +25,25 @@ class Reader:
 
     Attributes:
         places: of every key and every member of a list that was read.
+
+    Args:
+        root: the tree that will be read.
+        faults: what is wrong is added to these.
+        read_file: reads what ``file`` names.
+        varying: what has fields that are not filled in yet; nothing is wrong with it so far.
     """
 
-    def __init__(self, root: yaml.Node, faults: list[Fault], read_file: ReadFile | None = None) -> None:
+    def __init__(
+        self,
+        root: yaml.Node,
+        faults: list[Fault],
+        read_file: ReadFile | None = None,
+        varying: Collection[Path] = (),
+    ) -> None:
         self.places: dict[Path, Place] = {(): place_of(root)._replace(line=1)}
         self._faults = faults
         self._read_file = read_file
+        self._varying = varying
 
     def items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, yaml.Node, Path]]:
         """Yield key, value and path of each item of a mapping."""
@@ -79,6 +92,8 @@ class Reader:
 
     def file(self, node: yaml.ScalarNode, path: Path) -> bytes | None:
         """Return the bytes of the file that a scalar names, as a path beside its source; None is a fault."""
+        if path in self._varying:
+            return b""
         if self._read_file is None:
             self.fault(path, "names a file, and none can be read here")
             return None
@@ -90,7 +105,8 @@ class Reader:
 
     def fault(self, path: Path, text: str) -> None:
         """Note what is wrong with a value that was read: the end of a sentence."""
-        self._faults.append(Fault(*self.places[path], path_text(path), text))
+        if path not in self._varying:
+            self._faults.append(Fault(*self.places[path], path_text(path), text))
 
 
 def is_null(node: yaml.Node) -> bool:

@@ -8,7 +8,7 @@ import difflib
 import functools
 import importlib.resources
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -37,13 +37,22 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def rule_faults(raw: Any, places: Mapping[Path, Place]) -> Iterator[Fault]:
-    """Yield what is wrong with the plain values of a definition, each with the place of its key."""
+def rule_faults(
+    raw: Any, places: Mapping[Path, Place], varying: Collection[Path] = (), unquoted: Collection[Path] = ()
+) -> Iterator[Fault]:
+    """Yield what is wrong with the plain values of a definition, each with the place of its key.
+
+    Args:
+        raw: the values, as reader.py has them.
+        places: where each stands.
+        varying: of what is not known yet nothing is said.
+        unquoted: of these the value is not quoted.
+    """
     seen = set()
     for error in _validator().iter_errors(raw):
-        for path, text in _sentences(error):
+        for path, text in _sentences(error, unquoted):
             # Several rules about one value have one sentence.
-            if (path, text) not in seen:
+            if path not in varying and (path, text) not in seen:
                 seen.add((path, text))
                 yield Fault(*places[path], path_text(path), text)
 
@@ -68,7 +77,7 @@ def _is_faultless(fault: Callable[[object], str | None], value: object) -> bool:
     return not isinstance(value, str) or fault(value) is None
 
 
-def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str]]:
+def _sentences(error: jsonschema.ValidationError, unquoted: Collection[Path]) -> Iterator[tuple[Path, str]]:
     path = tuple(error.absolute_path)
     rule: Any = error.schema
     value: Any = error.instance
@@ -85,7 +94,8 @@ def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[Path, str]]:
         text = rule["errorMessage"]
         if error.validator == "format":
             text = _FORMATS[rule["format"]](value)
-        if isinstance(value, str) and error.validator != "type" and not rule.get("writeOnly"):
+        secret = rule.get("writeOnly") or path in unquoted
+        if isinstance(value, str) and error.validator != "type" and not secret:
             text = f"{_quoted(value)} {text}"
         yield path, text
 

@@ -209,7 +209,10 @@ class _Composer:
     def _check_key(self, parent: _Open, key: yaml.Node) -> bool:
         """Note what is wrong with a key; return whether its item can be kept."""
         if not isinstance(key, yaml.ScalarNode):
-            self._fault("a key is text, not a list or mapping")
+            # What stands in {{ }} without quotes is a mapping in a mapping to YAML.
+            braces = isinstance(key, yaml.MappingNode) and key.flow_style
+            hint = "; quote a text that begins with {{" if braces else ""
+            self._fault(f"a key is text, not a list or mapping{hint}")
             return False
         if len(key.value) > MAX_KEY:
             self._fault(f"a key is longer than {MAX_KEY} characters")

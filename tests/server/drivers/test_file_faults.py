@@ -23,7 +23,7 @@ def test_a_broken_file_is_logged_once_per_change(store: Store, caplog: pytest.Lo
         f"'web-01' is not served: {path}:1: metadata: instance-id is missing\n"
         f"{path}:1: metadata: hostname is missing\n"
         f"{path}:2: xyz: is not a known key"
-        " (known: metadata, network, userdata, vendordata, match, token, serve)"
+        " (known: metadata, network, userdata, vendordata, match, token, serve, vms)"
     )
     store.write("web-01.yaml", GOOD.format("good"))
     assert store.hostname("web-01") == "good"

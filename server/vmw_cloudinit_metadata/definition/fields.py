@@ -1,0 +1,182 @@
+"""Fields: ``{{ vm.name }}`` and the like, filled in for one VM.
+
+What is filled in is text and stays text: nothing of it is read as YAML, looked at for fields again, or
+executed. In user-data and vendor-data other braces are the guest's own jinja, and are left alone.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import yaml
+
+from vmw_cloudinit_metadata.definition.source import Path, path_text
+from vmw_cloudinit_metadata.definition.strict_yaml import TAG, mapping, place_of, scalar, sequence
+from vmw_cloudinit_metadata.definition.vms import CLAIMS, VMFacts
+from vmw_cloudinit_metadata.errors import Fault
+
+# What opens an expression, a statement and a comment of jinja.
+_JINJA = re.compile(r"\{[{%#]")
+
+# The text of all values with fields together, for one VM: that of a whole definition (MAX_DEFINITION). A long
+# value that a table holds once can be asked for a hundred thousand times.
+MAX_FILLED = 4 * 1024 * 1024
+
+# The braces nearest to the name: of "{{{ vm.x }}}" the outer ones are text.
+_BRACES = re.compile(r"\{\{(?!\{)(?:[ \t]*(vm\.)(?:([A-Za-z0-9_]+)[ \t]*\}\})?)?")
+
+# So many of a table's fields are named where one is missing.
+_MAX_NAMED = 10
+
+# Text that is the guest's: jinja of its own may stand there.
+_GUESTS = ("userdata", "vendordata")
+
+
+class _Template(NamedTuple):
+    """A text with fields: at the odd places the names of fields, between them what stands there anyway."""
+
+    parts: list[str]
+
+    @property
+    def fields(self) -> list[str]:
+        return self.parts[1::2]
+
+
+class Fields:
+    """The fields of a tree, found once and filled in for each VM.
+
+    Attributes:
+        paths: the values that depend on the VM, and all that hold such a value.
+        unquoted: the values that hold what a table says, which may be a secret.
+        faults: what is wrong whichever VM it is.
+
+    Args:
+        root: the tree.
+        sources: the names of the sources in which fields are filled in.
+        columns: the fields that some VM of the definition's table has.
+    """
+
+    def __init__(self, root: yaml.Node, sources: Collection[str], columns: Collection[str]) -> None:
+        self.paths: set[Path] = set()
+        self.unquoted: set[Path] = set()
+        self.faults: list[Fault] = []
+        self._root = root
+        self._sources = sources
+        self._known = {*CLAIMS, *columns}
+        known = [*CLAIMS, *sorted(columns)[:_MAX_NAMED], *(["…"] if len(columns) > _MAX_NAMED else [])]
+        self._unknown = f"is no field of this definition (known: {', '.join(known)})"
+        self._templates: dict[int, _Template] = {}  # by the id of the node
+        if sources:
+            self._find(root, ())
+
+    def fill(self, vm: VMFacts, table: Mapping[str, str]) -> tuple[yaml.Node, list[Fault]]:
+        """Return the tree for one VM, and what is wrong with it; of ``table`` are the VM's other fields."""
+        filling = _Filling(vm, table, self._templates, self.paths)
+        return filling.node(self._root, ()), filling.faults
+
+    def _find(self, node: yaml.Node, path: Path) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self._find(value, (*path, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for number, value in enumerate(node.value):
+                self._find(value, (*path, number))
+        elif (
+            isinstance(node, yaml.ScalarNode)
+            and "{{" in node.value
+            and place_of(node).source in self._sources
+        ):
+            self._parse(node, path)
+
+    def _parse(self, node: yaml.ScalarNode, path: Path) -> None:
+        parts = [""]
+        end = 0
+        for braces in _BRACES.finditer(node.value):
+            is_field, name = braces.groups()
+            if name is not None:
+                parts[-1] += node.value[end : braces.start()]
+                parts += (name, "")
+                end = braces.end()
+                if name not in self._known:
+                    self._fault(node, path, f"{{{{ vm.{name} }}}} {self._unknown}")
+            elif is_field:
+                self._fault(node, path, "{{ vm. is not the beginning of a field such as {{ vm.name }}")
+            elif path[0] not in _GUESTS:
+                self._fault(node, path, "{{ is not the beginning of a field such as {{ vm.name }}")
+        parts[-1] += node.value[end:]
+        if len(parts) > 1:
+            template = _Template(parts)
+            self._templates[id(node)] = template
+            self.paths.update(path[:length] for length in range(len(path) + 1))
+            if set(template.fields).difference(CLAIMS):
+                self.unquoted.add(path)
+
+    def _fault(self, node: yaml.ScalarNode, path: Path, text: str) -> None:
+        self.faults.append(Fault(*place_of(node), path_text(path), text))
+
+
+class _Filling:
+    """The tree for one VM, as far as it has been made."""
+
+    def __init__(
+        self,
+        vm: VMFacts,
+        table: Mapping[str, str],
+        templates: Mapping[int, _Template],
+        paths: Collection[Path],
+    ) -> None:
+        self.faults: list[Fault] = []
+        self._vm = vm
+        self._table = table
+        self._templates = templates
+        self._paths = paths
+        self._size = 0
+        self._made: dict[int, yaml.Node] = {}  # by the id of the node it was made of: an alias stays one
+
+    def node(self, node: yaml.Node, path: Path) -> yaml.Node:
+        """Return what becomes of a node; of what does not depend on the VM, the node itself."""
+        if path not in self._paths:
+            return node
+        if id(node) not in self._made:
+            self._made[id(node)] = self._make(node, path)
+        return self._made[id(node)]
+
+    def _make(self, node: yaml.Node, path: Path) -> yaml.Node:
+        if isinstance(node, yaml.MappingNode):
+            items = [(key, self.node(value, (*path, key.value))) for key, value in node.value]
+            return mapping(items, place_of(node), node.flow_style)
+        if isinstance(node, yaml.SequenceNode):
+            members = [self.node(value, (*path, number)) for number, value in enumerate(node.value)]
+            return sequence(members, place_of(node), node.flow_style)
+        return scalar(TAG + "str", self._text(node, path), place_of(node))
+
+    def _text(self, node: yaml.Node, path: Path) -> str:
+        parts = list(self._templates[id(node)].parts)
+        for number in range(1, len(parts), 2):
+            name = parts[number]
+            value, fault = self._value(name)
+            if fault:
+                self.faults.append(Fault(*place_of(node), path_text(path), f"{{{{ vm.{name} }}}} {fault}"))
+            parts[number] = value
+            self._size += len(parts[number - 1]) + len(value)
+            if self._size > MAX_FILLED:
+                text = f"is too long: what is filled in is more than {MAX_FILLED // 1024 // 1024} MiB"
+                self.faults.append(Fault(*place_of(node), path_text(path), text))
+                return ""
+        return "".join(parts)
+
+    def _value(self, name: str) -> tuple[str, str]:
+        """Return what a field says, or what is wrong with it."""
+        if name not in CLAIMS:
+            value = self._table.get(name)
+            return (value, "") if value is not None else ("", "is no field of this VM")
+        claim = getattr(self._vm, name)
+        if claim is None:
+            return "", f"is not known: the VM has not told its {name.replace('_', ' ').upper()}"
+        text = str(claim)
+        # A claim must not be able to add a line to user-data, nor code to a template of the guest's.
+        if not text.isprintable():
+            return "", "is not printable text: the VM's name holds a line end or another control character"
+        if _JINJA.search(text):
+            return "", "holds braces that would be a template to the guest"
+        return text, ""
