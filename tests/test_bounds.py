@@ -26,6 +26,7 @@ BOUNDS = {
     "definition.fields.MAX_FILLED": "server/definition/test_fields::what_is_filled_in_has_a_largest_size",
     "definition.fields._MAX_NAMED": "server/definition/test_fields::of_many_fields_some_are_named",
     "definition.vms.MAX_PATTERNS": "server/definition/test_vms::names_may_be_many_and_patterns_few",
+    "definition.definition.MAX_CACHED": "server/definition/test_merge::long_defaults_are_not_kept",
     "definition.strict_yaml.MAX_DEPTH": "server/definition/test_strict_yaml::aliases_may_not_nest_deeper_than_brackets_may",
     "definition.strict_yaml.MAX_VALUES": "server/definition/test_strict_yaml::aliases_may_not_stand_for_more_values_than_a_file_may_hold",
     "definition.strict_yaml.MAX_KEY": "server/definition/test_strict_yaml::what_is_wrong_is_said_with_its_line",

@@ -5,7 +5,8 @@ The order of things: each source becomes a tree (strict_yaml.py), defaults are m
 schema (rules.py); of what is without fault an instance is made.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -24,6 +25,11 @@ from vmw_cloudinit_metadata.instance import InstanceData, InstanceMatch
 
 # The largest user-data that a line carries (checks.MAX_USERDATA), indented as a YAML block.
 MAX_DEFINITION = 4 * 1024 * 1024
+
+# So many trees of defaults are kept, and of so long texts: some 100 MB at worst, where each character is a
+# value; usually some kilobytes.
+CACHED_DEFAULTS = 16
+MAX_CACHED = 32 * 1024
 
 # What says for which VMs a definition is.
 _NO_DEFAULTS = ("match", "vms")
@@ -49,26 +55,27 @@ class Definition:
     def __init__(
         self, source: Source, defaults: Sequence[Source] = (), read_file: ReadFile | None = None
     ) -> None:
-        self._source = source
+        self._name = source.name
         self._read_file = read_file
         tree, faults = _compose(source, defaults)
         if tree is None:
             raise self._error(faults)
         self.vms, tree, places = _take_vms(tree, faults)
-        templates = {each.name for each in defaults}
-        if self.vms is not None:
-            templates.add(source.name)
-        self._fields = Fields(tree, templates, self.vms.columns() if self.vms else ())
-        raw, others = self._read(tree, faults + self._fields.faults)
-        self._places = {**places, **others}
-        self._instance = None if self.varies else InstanceData(raw)
-        match = None if ("match",) in self._fields.paths else raw.get("match")
+        templates = [each.name for each in (*defaults, source) if each is not source or self.vms is not None]
+        fields = Fields(tree, templates, self.vms.columns() if self.vms else ())
+        reader = Reader(tree, faults + fields.faults, read_file, fields.paths)
+        raw = self._read(tree, reader, varying=fields.paths)
+        self._places = {**places, **reader.places}
+        # One of the two; a tree is ten times as large as what is made of it.
+        self._fields = fields if fields.paths else None
+        self._instance = None if fields.paths else InstanceData(raw)
+        match = None if ("match",) in fields.paths else raw.get("match")
         self.match = None if match is None else InstanceMatch.from_mapping(match)
 
     @property
     def varies(self) -> bool:
         """Whether the instance depends on the VM."""
-        return bool(self._fields.paths)
+        return self._fields is not None
 
     def instance(self, vm: VMFacts | None = None) -> InstanceData:
         """Return what a VM gets, a fresh instance each time; ``vm`` is needed where that varies.
@@ -78,32 +85,34 @@ class Definition:
         """
         if self._instance is not None:
             return self._instance.copy()
-        if vm is None:
-            raise self._error([Fault(self._source.name, 0, "", "depends on the VM")])
+        if vm is None or self._fields is None:
+            raise self._error([Fault(self._name, 0, "", "depends on the VM")])
         tree, faults = self._fields.fill(vm, self.vms.fields(vm.name) if self.vms else {})
         if faults:
             raise self._error(faults)
-        raw, _ = self._read(tree, faults, filled=True)
-        return InstanceData(raw)
+        reader = Reader(tree, faults, self._read_file)
+        return InstanceData(self._read(tree, reader, unquoted=self._fields.unquoted))
 
     def places(self) -> Mapping[Path, Place]:
         """Return where each key of the merged definition stands, and each member of a list."""
         return self._places
 
     def _read(
-        self, tree: yaml.Node, faults: list[Fault], filled: bool = False
-    ) -> tuple[dict[str, Any], Mapping[Path, Place]]:
-        """Return a tree's plain values and their places; what is wrong, with ``faults``, is raised."""
-        varying = () if filled else self._fields.paths
-        reader = Reader(tree, faults, self._read_file, varying)
-        raw = read_definition(reader, tree)
-        faults.extend(rule_faults(raw, reader.places, varying, self._fields.unquoted))
+        self,
+        tree: yaml.Node,
+        reader: Reader,
+        varying: Collection[Path] = (),
+        unquoted: Collection[Path] = (),
+    ) -> dict[str, Any]:
+        """Return a tree's plain values; what the reader or the rules find wrong is raised."""
+        raw: dict[str, Any] = read_definition(reader, tree)
+        faults = [*reader.faults, *rule_faults(raw, reader.places, varying, unquoted)]
         if faults:
             raise self._error(faults)
-        return raw, reader.places
+        return raw
 
     def _error(self, faults: Sequence[Fault]) -> DefinitionError:
-        return error_of(faults, self._source.name)
+        return error_of(faults, self._name)
 
 
 def _take_vms(tree: yaml.Node, faults: list[Fault]) -> tuple[VMs | None, yaml.Node, Mapping[Path, Place]]:
@@ -121,7 +130,8 @@ def _compose(source: Source, defaults: Sequence[Source]) -> tuple[yaml.Node | No
     tree, faults = None, []
     readable = True
     for each in (*defaults, source):
-        root, found = _compose_one(each)
+        keep = each is not source and len(each.text) <= MAX_CACHED
+        root, found = _compose_kept(each) if keep else _compose_one(each)
         faults += found
         readable = readable and root is not None
         if each is not source and root is not None:
@@ -131,6 +141,12 @@ def _compose(source: Source, defaults: Sequence[Source]) -> tuple[yaml.Node | No
         else:
             tree = root
     return tree if readable else None, faults
+
+
+@functools.lru_cache(maxsize=CACHED_DEFAULTS)
+def _compose_kept(source: Source) -> tuple[yaml.Node | None, list[Fault]]:
+    """Return the tree of a ``_defaults.yaml``, which a thousand definitions share; nobody changes it."""
+    return _compose_one(source)
 
 
 def _compose_one(source: Source) -> tuple[yaml.Node | None, list[Fault]]:

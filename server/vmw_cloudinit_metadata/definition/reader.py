@@ -25,10 +25,11 @@ class Reader:
 
     Attributes:
         places: of every key and every member of a list that was read.
+        faults: those that were given, and those that were found.
 
     Args:
         root: the tree that will be read.
-        faults: what is wrong is added to these.
+        faults: those that are known already.
         read_file: reads what ``file`` names.
         varying: what has fields that are not filled in yet; nothing is wrong with it so far.
     """
@@ -41,7 +42,7 @@ class Reader:
         varying: Collection[Path] = (),
     ) -> None:
         self.places: dict[Path, Place] = {(): place_of(root)._replace(line=1)}
-        self._faults = faults
+        self.faults = faults
         self._read_file = read_file
         self._varying = varying
 
@@ -106,7 +107,7 @@ class Reader:
     def fault(self, path: Path, text: str) -> None:
         """Note what is wrong with a value that was read: the end of a sentence."""
         if path not in self._varying:
-            self._faults.append(Fault(*self.places[path], path_text(path), text))
+            self.faults.append(Fault(*self.places[path], path_text(path), text))
 
 
 def is_null(node: yaml.Node) -> bool:

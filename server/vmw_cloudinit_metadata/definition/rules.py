@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 
 from vmw_cloudinit_metadata import checks
+from vmw_cloudinit_metadata.definition.accept import Check, Compiler
 from vmw_cloudinit_metadata.definition.source import Path, Place, path_text
 from vmw_cloudinit_metadata.errors import Fault
 
@@ -48,6 +49,8 @@ def rule_faults(
         varying: of what is not known yet nothing is said.
         unquoted: of these the value is not quoted.
     """
+    if _accepts()(raw):
+        return
     seen = set()
     for error in _validator().iter_errors(raw):
         for path, text in _sentences(error, unquoted):
@@ -55,6 +58,11 @@ def rule_faults(
             if path not in varying and (path, text) not in seen:
                 seen.add((path, text))
                 yield Fault(*places[path], path_text(path), text)
+
+
+@functools.cache
+def _accepts() -> Check:
+    return Compiler(schema(), _FORMATS).check(schema())
 
 
 @functools.cache

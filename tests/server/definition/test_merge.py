@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from vmw_cloudinit_metadata.definition import Definition, Place, Source
+from vmw_cloudinit_metadata.definition import definition as module
+from vmw_cloudinit_metadata.definition.definition import MAX_CACHED
 from vmw_cloudinit_metadata.definition.merge import merge
 from vmw_cloudinit_metadata.definition.strict_yaml import compose
 from vmw_cloudinit_metadata.errors import DefinitionError, Fault
@@ -170,3 +172,33 @@ def test_each_instance_is_a_fresh_one() -> None:
     second = made.instance().metadata
     assert second is not None
     assert (second.hostname, second.tags) == ("web-01", ["a"])
+
+
+def test_defaults_are_read_once_for_all_that_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+
+    def note(source: Source) -> Any:
+        composed.append(source.name)
+        return compose(source)
+
+    monkeypatch.setattr(module, "compose", note)
+    for name in ("web-01", "web-02"):
+        definition(f"metadata: {{hostname: {name}, instance-id: i}}\n", "token: read-once\n")
+    assert composed == ["0/_defaults.yaml", "web-01.yaml", "web-01.yaml"]
+    assert (
+        definition("metadata: {hostname: h, instance-id: i}\n", "token: read-anew\n").instance().token
+        == "read-anew"
+    )
+
+
+def test_long_defaults_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+
+    def note(source: Source) -> Any:
+        composed.append(source.name)
+        return compose(source)
+
+    monkeypatch.setattr(module, "compose", note)
+    for _ in range(2):
+        definition("metadata: {hostname: h, instance-id: i}\n", f"userdata: {'x' * MAX_CACHED}\n")
+    assert composed.count("0/_defaults.yaml") == 2
