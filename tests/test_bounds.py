@@ -18,7 +18,7 @@ _BOUND = re.compile(
 # Modules, with all constants that are bounds, and the test that fills each: FILE::TEST below tests/.
 BOUNDS = {
     # What a definition may hold
-    "definition.definition.MAX_DEFINITION": "server/definition/test_faults::a_file_and_its_user_data_have_a_largest_size",
+    "definition.defaults.MAX_DEFINITION": "server/definition/test_faults::a_file_and_its_user_data_have_a_largest_size",
     "definition.faults.MAX_FAULTS": "server/definition/test_faults::garbage_is_reported_in_a_bounded_number_of_lines",
     "userdata._MAX_LINE": "server/test_userdata::a_long_line_is_one_that_mail_does_not_take",
     "checks.MAX_USERDATA": "server/test_instance::user_data_is_as_long_as_a_line_can_carry_and_no_longer",
@@ -26,7 +26,7 @@ BOUNDS = {
     "definition.fields.MAX_FILLED": "server/definition/test_fields::what_is_filled_in_has_a_largest_size",
     "definition.fields._MAX_NAMED": "server/definition/test_fields::of_many_fields_some_are_named",
     "definition.vms.MAX_PATTERNS": "server/definition/test_vms::names_may_be_many_and_patterns_few",
-    "definition.definition.MAX_CACHED": "server/definition/test_merge::long_defaults_are_not_kept",
+    "definition.defaults.MAX_CACHED": "server/definition/test_defaults::long_defaults_are_not_kept",
     "definition.strict_yaml.MAX_DEPTH": "server/definition/test_strict_yaml::aliases_may_not_nest_deeper_than_brackets_may",
     "definition.strict_yaml.MAX_VALUES": "server/definition/test_strict_yaml::aliases_may_not_stand_for_more_values_than_a_file_may_hold",
     "definition.strict_yaml.MAX_KEY": "server/definition/test_strict_yaml::what_is_wrong_is_said_with_its_line",

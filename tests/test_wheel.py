@@ -68,6 +68,7 @@ vmw_cloudinit_metadata/cli/vsphere.py
 vmw_cloudinit_metadata/config.py
 vmw_cloudinit_metadata/definition/__init__.py
 vmw_cloudinit_metadata/definition/accept.py
+vmw_cloudinit_metadata/definition/defaults.py
 vmw_cloudinit_metadata/definition/definition.py
 vmw_cloudinit_metadata/definition/definition.schema.json
 vmw_cloudinit_metadata/definition/faults.py

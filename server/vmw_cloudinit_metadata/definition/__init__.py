@@ -1,7 +1,7 @@
 """Definitions: the YAML files that instances come from. What is not named here is the package's own."""
 
+from vmw_cloudinit_metadata.definition.defaults import MAX_DEFINITION, check_defaults
 from vmw_cloudinit_metadata.definition.definition import (
-    MAX_DEFINITION,
     Definition,
     parse_definition,
 )
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "VMFacts",
     "VMs",
+    "check_defaults",
     "parse_definition",
     "parse_match",
     "parse_vms",

@@ -1,38 +1,26 @@
 """A definition: the YAML file of one VM, or of several, read into instances.
 
 The order of things: each source becomes a tree (strict_yaml.py), defaults are merged under the definition
-(merge.py), the tree becomes plain values (reader.py and the read_*.py beside it), which are held against the
-schema (rules.py); of what is without fault an instance is made.
+(defaults.py, merge.py), fields are filled in (fields.py, vms.py), the tree becomes plain values (reader.py
+and the read_*.py), which are held against the schema (rules.py); of these an instance is made.
 """
 
-import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from vmw_cloudinit_metadata.definition.defaults import compose_over
 from vmw_cloudinit_metadata.definition.faults import error_of
 from vmw_cloudinit_metadata.definition.fields import Fields
-from vmw_cloudinit_metadata.definition.merge import merge
 from vmw_cloudinit_metadata.definition.read_definition import read_definition
 from vmw_cloudinit_metadata.definition.reader import Reader
 from vmw_cloudinit_metadata.definition.rules import rule_faults
 from vmw_cloudinit_metadata.definition.source import Path, Place, ReadFile, Source
-from vmw_cloudinit_metadata.definition.strict_yaml import compose, mapping, place_of
+from vmw_cloudinit_metadata.definition.strict_yaml import mapping, place_of
 from vmw_cloudinit_metadata.definition.vms import VMFacts, VMs, read_vms
 from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMatch
-
-# The largest user-data that a line carries (checks.MAX_USERDATA), indented as a YAML block.
-MAX_DEFINITION = 4 * 1024 * 1024
-
-# So many trees of defaults are kept, and of so long texts: some 100 MB at worst, where each character is a
-# value; usually some kilobytes.
-CACHED_DEFAULTS = 16
-MAX_CACHED = 32 * 1024
-
-# What says for which VMs a definition is.
-_NO_DEFAULTS = ("match", "vms")
 
 
 class Definition:
@@ -57,7 +45,7 @@ class Definition:
     ) -> None:
         self._name = source.name
         self._read_file = read_file
-        tree, faults = _compose(source, defaults)
+        tree, faults = compose_over(source, defaults)
         if tree is None:
             raise self._error(faults)
         self.vms, tree, places = _take_vms(tree, faults)
@@ -123,47 +111,6 @@ def _take_vms(tree: yaml.Node, faults: list[Fault]) -> tuple[VMs | None, yaml.No
     vms = read_vms(reader, tree)
     others = [(key, value) for key, value in tree.value if key.value != "vms"]
     return vms, mapping(others, place_of(tree), tree.flow_style), reader.places
-
-
-def _compose(source: Source, defaults: Sequence[Source]) -> tuple[yaml.Node | None, list[Fault]]:
-    """Return the tree of a definition merged over its defaults, None if one cannot be read; and faults."""
-    tree, faults = None, []
-    readable = True
-    for each in (*defaults, source):
-        keep = each is not source and len(each.text) <= MAX_CACHED
-        root, found = _compose_kept(each) if keep else _compose_one(each)
-        faults += found
-        readable = readable and root is not None
-        if each is not source and root is not None:
-            faults += _misplaced(root)
-        if isinstance(tree, yaml.MappingNode) and isinstance(root, yaml.MappingNode):
-            tree = merge(tree, root)
-        else:
-            tree = root
-    return tree if readable else None, faults
-
-
-@functools.lru_cache(maxsize=CACHED_DEFAULTS)
-def _compose_kept(source: Source) -> tuple[yaml.Node | None, list[Fault]]:
-    """Return the tree of a ``_defaults.yaml``, which a thousand definitions share; nobody changes it."""
-    return _compose_one(source)
-
-
-def _compose_one(source: Source) -> tuple[yaml.Node | None, list[Fault]]:
-    if len(source.text) > MAX_DEFINITION:
-        text = f"the file is longer than {MAX_DEFINITION // 1024 // 1024} MiB"
-        return None, [Fault(source.name, 0, "", text)]
-    return compose(source)
-
-
-def _misplaced(defaults: yaml.Node) -> Iterator[Fault]:
-    """Yield what cannot stand in a ``_defaults.yaml``."""
-    if not isinstance(defaults, yaml.MappingNode):
-        yield Fault(place_of(defaults).source, 1, "", "is not a mapping")
-        return
-    for key, _ in defaults.value:
-        if key.value in _NO_DEFAULTS:
-            yield Fault(*place_of(key), key.value, "belongs to one definition; it cannot be a default")
 
 
 def parse_definition(text: bytes, source: str) -> InstanceData:

@@ -14,11 +14,17 @@ _SECRET = re.compile(r"(userdata|vendordata|token)[.\[]")
 
 def error_of(faults: Sequence[Fault], source: str) -> DefinitionError:
     """Return the error that tells the faults of a definition; those of ``source`` itself come first."""
+    faults = told(faults, source)
+    return DefinitionError("\n".join(map(str, faults)), faults=faults)
+
+
+def told(faults: Sequence[Fault], source: str) -> list[Fault]:
+    """Return the faults as they are told, in order."""
     faults = sorted(faults, key=lambda fault: (fault.source != source, *fault[:3]))
-    told = [_without_secret(fault) for fault in faults[:MAX_FAULTS]]
+    shown = [_without_secret(fault) for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
-        told.append(Fault(source, 0, "", f"and {len(faults) - MAX_FAULTS:,} more faults"))
-    return DefinitionError("\n".join(map(str, told)), faults=told)
+        shown.append(Fault(source, 0, "", f"and {len(faults) - MAX_FAULTS:,} more faults"))
+    return shown
 
 
 def _without_secret(fault: Fault) -> Fault:

@@ -53,18 +53,16 @@ class Fields:
     Args:
         root: the tree.
         sources: the names of the sources in which fields are filled in.
-        columns: the fields that some VM of the definition's table has.
+        columns: the fields that some VM of the definition's table has; None: any may be there.
     """
 
-    def __init__(self, root: yaml.Node, sources: Collection[str], columns: Collection[str]) -> None:
+    def __init__(self, root: yaml.Node, sources: Collection[str], columns: Collection[str] | None) -> None:
         self.paths: set[Path] = set()
         self.unquoted: set[Path] = set()
         self.faults: list[Fault] = []
         self._root = root
         self._sources = sources
-        self._known = {*CLAIMS, *columns}
-        known = [*CLAIMS, *sorted(columns)[:_MAX_NAMED], *(["…"] if len(columns) > _MAX_NAMED else [])]
-        self._unknown = f"is no field of this definition (known: {', '.join(known)})"
+        self._columns = columns
         self._templates: dict[int, _Template] = {}  # by the id of the node
         if sources:
             self._find(root, ())
@@ -97,8 +95,8 @@ class Fields:
                 parts[-1] += node.value[end : braces.start()]
                 parts += (name, "")
                 end = braces.end()
-                if name not in self._known:
-                    self._fault(node, path, f"{{{{ vm.{name} }}}} {self._unknown}")
+                if name not in CLAIMS and self._columns is not None and name not in self._columns:
+                    self._fault(node, path, self._unknown(name))
             elif is_field:
                 self._fault(node, path, "{{ vm. is not the beginning of a field such as {{ vm.name }}")
             elif path[0] not in _GUESTS:
@@ -110,6 +108,11 @@ class Fields:
             self.paths.update(path[:length] for length in range(len(path) + 1))
             if set(template.fields).difference(CLAIMS):
                 self.unquoted.add(path)
+
+    def _unknown(self, name: str) -> str:
+        columns = sorted(self._columns or ())
+        known = [*CLAIMS, *columns[:_MAX_NAMED], *(["…"] if len(columns) > _MAX_NAMED else [])]
+        return f"{{{{ vm.{name} }}}} is no field of this definition (known: {', '.join(known)})"
 
     def _fault(self, node: yaml.ScalarNode, path: Path, text: str) -> None:
         self.faults.append(Fault(*place_of(node), path_text(path), text))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from vmw_cloudinit_metadata.definition.definition import MAX_DEFINITION
+from vmw_cloudinit_metadata.definition.defaults import MAX_DEFINITION
 from vmw_cloudinit_metadata.definition.reader import Reader
 from vmw_cloudinit_metadata.definition.source import Source
 from vmw_cloudinit_metadata.definition.strict_yaml import compose

@@ -39,7 +39,11 @@ def schema() -> dict[str, Any]:
 
 
 def rule_faults(
-    raw: Any, places: Mapping[Path, Place], varying: Collection[Path] = (), unquoted: Collection[Path] = ()
+    raw: Any,
+    places: Mapping[Path, Place],
+    varying: Collection[Path] = (),
+    unquoted: Collection[Path] = (),
+    partial: bool = False,
 ) -> Iterator[Fault]:
     """Yield what is wrong with the plain values of a definition, each with the place of its key.
 
@@ -48,11 +52,14 @@ def rule_faults(
         places: where each stands.
         varying: of what is not known yet nothing is said.
         unquoted: of these the value is not quoted.
+        partial: it is a part of a definition, and no fault that something is missing.
     """
     if _accepts()(raw):
         return
     seen = set()
     for error in _validator().iter_errors(raw):
+        if partial and isinstance(error.instance, dict) and error.validator != "additionalProperties":
+            continue
         for path, text in _sentences(error, unquoted):
             # Several rules about one value have one sentence.
             if path not in varying and (path, text) not in seen:
