@@ -31,12 +31,17 @@ BOUNDS = {
     "definition.strict_yaml.MAX_VALUES": "server/definition/test_strict_yaml::aliases_may_not_stand_for_more_values_than_a_file_may_hold",
     "definition.strict_yaml.MAX_KEY": "server/definition/test_strict_yaml::what_is_wrong_is_said_with_its_line",
     # What drivers keep, and how long they are waited for
-    "drivers.file.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
-    "drivers.file.ENTRY_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
-    "drivers.file.MAX_MISSING": "server/drivers/test_file_faults::names_that_are_made_up_do_not_fill_the_memory",
+    "drivers.definitions.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
+    "drivers.cache.ENTRY_BYTES": "server/drivers/test_cache::what_was_used_longest_ago_goes_first",
+    "drivers.finding.MAX_COMPLAINTS": "server/drivers/test_file_faults::names_that_are_made_up_do_not_fill_the_memory",
+    "drivers.finding.MAX_NAMED": "server/drivers/test_finding::of_many_definitions_of_one_name_some_are_named",
+    "drivers.tree.MAX_DIRECTORIES": "server/drivers/test_tree::there_is_a_limit_to_the_number_of_directories",
+    "drivers.tree.MAX_DEPTH": "server/drivers/test_tree::what_is_too_deep_is_not_looked_into_and_said_once",
+    "drivers.tree.LISTING_SECONDS": "server/drivers/test_tree::a_new_directory_is_found_within_seconds_by_who_has_a_definition_already",
     "drivers.reading.READ_ATTEMPTS": "server/drivers/test_file_faults::a_file_that_never_rests_is_not_served_torn",
     "drivers.index.REFRESH_SECONDS": "server/drivers/test_index::the_thread_looks_again_by_itself_and_at_once_when_it_is_told",
     "drivers.index.MAX_FILES": "server/drivers/test_index::more_definitions_than_it_holds_are_said_once",
+    "drivers.index.MAX_LOOKS": "server/drivers/test_index::while_definitions_come_and_go_they_are_looked_at_a_few_times",
     "drivers.index.MAX_NAMED": "server/drivers/test_index::of_a_crowd_that_claims_one_uuid_some_are_named",
     "drivers.index.MAX_LOGGED": "server/drivers/test_index::of_many_faults_some_are_logged_and_the_others_counted",
     "vspc.server.DRIVER_THREADS": "server/vspc/test_server_version2::a_driver_that_hangs_holds_up_no_vm_and_no_end_and_takes_no_more_threads",
@@ -121,7 +126,8 @@ BOUNDS = {
 
 # They look like bounds, and are times or sizes that nobody can exceed.
 OTHERS = {
-    "drivers.file.RETRY_SECONDS",
+    "drivers.finding.CHANGING_SECONDS",
+    "drivers.tree.AWAY_SECONDS",
     "state.served.DIGEST_BYTES",
     "state.served.KEY_BYTES",
     "vspc.keeping.RETRY_SECONDS",

@@ -85,11 +85,17 @@ vmw_cloudinit_metadata/definition/source.py
 vmw_cloudinit_metadata/definition/strict_yaml.py
 vmw_cloudinit_metadata/definition/vms.py
 vmw_cloudinit_metadata/drivers/__init__.py
+vmw_cloudinit_metadata/drivers/cache.py
+vmw_cloudinit_metadata/drivers/definitions.py
 vmw_cloudinit_metadata/drivers/driver.py
 vmw_cloudinit_metadata/drivers/file.py
+vmw_cloudinit_metadata/drivers/finding.py
 vmw_cloudinit_metadata/drivers/index.py
 vmw_cloudinit_metadata/drivers/loader.py
+vmw_cloudinit_metadata/drivers/loading.py
+vmw_cloudinit_metadata/drivers/names.py
 vmw_cloudinit_metadata/drivers/reading.py
+vmw_cloudinit_metadata/drivers/tree.py
 vmw_cloudinit_metadata/errors.py
 vmw_cloudinit_metadata/examples/web-01.yaml
 vmw_cloudinit_metadata/examples/worker-01.yaml

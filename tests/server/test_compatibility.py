@@ -174,7 +174,7 @@ def test_the_file_driver_may_be_subclassed_to_change_what_it_read(tmp_path: Path
     (tmp_path / "web-01.yaml").write_text("metadata: {instance-id: i, hostname: web-01}")
     driver = Renaming({"directory": str(tmp_path)})
     assert driver.options.directory == str(tmp_path)
-    client: Any = SimpleNamespace(vm_name="web-01")
+    client: Any = SimpleNamespace(vm_name="web-01", vm_vc_uuid=None, vm_bios_uuid=None)
     for _ in range(2):
         assert driver.get_instance(client).metadata.hostname == "web-01.example.org"
 

@@ -1,8 +1,8 @@
 """How files of definitions are read: whole, from inside their directory; and what tells of a change."""
 
+import errno
 import os
 import stat
-from pathlib import Path
 from typing import NamedTuple
 
 from vmw_cloudinit_metadata.definition import MAX_DEFINITION
@@ -10,6 +10,9 @@ from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError
 from vmw_cloudinit_metadata.log import printable
 
 SUFFIXES = (".yaml", ".yml")
+
+# What a path is that leads to nothing. A name that is too long for a file is no file's.
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 # A file changed this short ago can change again without its size or times telling: clocks of file systems
 # tick in milliseconds, of some in one or two seconds. Until it has settled it is read again each time.
@@ -19,6 +22,8 @@ SETTLED_NS = 2_000_000_000
 READ_ATTEMPTS = 3
 
 _READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+# A directory that one may pass through, but not list, will do, where the system can say so.
+_PASS_THROUGH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Signature(NamedTuple):
@@ -46,24 +51,52 @@ def is_definition(name: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith("_")
 
 
+def can_read(directory: str) -> bool:
+    """Return whether a path is a directory that this user can list and pass through."""
+    return os.path.isdir(directory) and os.access(directory, os.R_OK | os.X_OK)
+
+
+def is_inside(directory: str, path: str) -> bool:
+    """Return whether a path ends inside a directory, whatever links are on the way."""
+    root = os.path.realpath(directory)
+    return os.path.commonpath((root, os.path.realpath(path))) == root
+
+
 def read_whole(directory: str, path: str) -> tuple[Signature, bytes]:
-    """Read a file through one descriptor, none of whose properties changed meanwhile.
+    """Read a file of a directory, or of one below it, through one descriptor; none of its properties changed.
+
+    Links are followed as long as they end inside the directory. Of a longer file one byte more than
+    ``MAX_DEFINITION`` is read.
 
     Raises:
-        DefinitionError: it is none that is read.
+        DefinitionError: it is none that is read; the text is the end of a sentence.
         DriverBusyError: it changes all the time.
         OSError: it cannot be read.
     """
-    target = Path(os.path.realpath(path))
-    if not target.is_relative_to(os.path.realpath(directory)):
+    root, target = os.path.realpath(directory), os.path.realpath(path, strict=True)
+    if not is_inside(root, target):
         raise DefinitionError("is a link that leads out of the directory")
+    way = os.path.relpath(target, root).split(os.sep)
     for _ in range(READ_ATTEMPTS):
-        # First, because opening a device can set it going. O_NONBLOCK is for a FIFO put here just now.
-        if not stat.S_ISREG(os.stat(target).st_mode):
-            raise DefinitionError("is not a file")
-        with open(os.open(target, _READ_ONLY), "rb") as file:
+        with open(_open(root, way), "rb") as file:
             before = Signature.of(os.fstat(file.fileno()))
             text = file.read(MAX_DEFINITION + 1)
             if before == Signature.of(os.fstat(file.fileno())):
                 return before, text
     raise DriverBusyError(f"{printable(path)} changes while it is read", retry=1)
+
+
+def _open(root: str, way: list[str]) -> int:
+    """Open a file step by step, so that no link is followed which was put in its way just now."""
+    parent = os.open(root, _PASS_THROUGH & ~os.O_NOFOLLOW)
+    try:
+        for name in way[:-1]:
+            child = os.open(name, _PASS_THROUGH, dir_fd=parent)
+            os.close(parent)
+            parent = child
+        # First, because opening a device can set it going. O_NONBLOCK is for a FIFO put here just now.
+        if not stat.S_ISREG(os.stat(way[-1], dir_fd=parent, follow_symlinks=False).st_mode):
+            raise DefinitionError("is not a file")
+        return os.open(way[-1], _READ_ONLY, dir_fd=parent)
+    finally:
+        os.close(parent)

@@ -1,13 +1,13 @@
 """What the tests of FileDriver begin with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.server.drivers.store import Store
-from vmw_cloudinit_metadata.definition import parse_definition
-from vmw_cloudinit_metadata.drivers import file as file_module
-from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.definition import Definition, ReadFile, Source
+from vmw_cloudinit_metadata.drivers import loading
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were parsed, in order."""
     seen: list[str] = []
 
-    def note(text: bytes, source: str) -> InstanceData:
-        seen.append(Path(source).name)
-        return parse_definition(text, source)
+    def note(source: Source, defaults: Sequence[Source], read_file: ReadFile) -> Definition:
+        seen.append(Path(source.name).name)
+        return Definition(source, defaults, read_file)
 
-    monkeypatch.setattr(file_module, "parse_definition", note)
+    monkeypatch.setattr(loading, "Definition", note)
     return seen

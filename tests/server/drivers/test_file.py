@@ -2,15 +2,14 @@ import concurrent.futures
 import os
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.server.drivers.store import GOOD, Store
-from vmw_cloudinit_metadata.drivers import file as file_module
-from vmw_cloudinit_metadata.drivers import reading
-from vmw_cloudinit_metadata.drivers.file import ENTRY_BYTES, FileDriver
+from tests.server.drivers.store import GOOD, Store, vm
+from vmw_cloudinit_metadata.drivers import definitions, reading
+from vmw_cloudinit_metadata.drivers.cache import ENTRY_BYTES
+from vmw_cloudinit_metadata.drivers.file import FileDriver
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
 
 
@@ -20,14 +19,6 @@ def test_a_vm_gets_the_definition_of_its_name(store: Store) -> None:
     assert store.hostname("web-01") == "one"
     assert store.hostname("web-02") == "two"
     assert store.hostname("web-03") is None
-
-
-def test_yaml_wins_over_yml_even_with_faults(store: Store) -> None:
-    store.write("web-01.yml", GOOD.format("yml"))
-    store.write("web-01.yaml", GOOD.format("yaml"))
-    assert store.hostname("web-01") == "yaml"
-    store.write("web-01.yaml", "broken")
-    assert store.hostname("web-01") is None
 
 
 @pytest.mark.parametrize(
@@ -154,15 +145,19 @@ def test_a_device_is_not_opened(store: Store, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         os,
         "stat",
-        lambda target, **options: real("/dev/null") if str(target) == str(path) else real(target, **options),
+        lambda target, **options: real("/dev/null") if target == path.name else real(target, **options),
     )
     opened: list[str] = []
-    monkeypatch.setattr(os, "open", lambda target, *_: opened.append(target))
-    client: Any = SimpleNamespace(vm_name="web-01")
-    store.driver.clock_ns = lambda: 0
+    really_open = os.open
+
+    def note(target: str, flags: int, **options: Any) -> int:
+        opened.append(target)
+        return really_open(target, flags, **options)
+
+    monkeypatch.setattr(os, "open", note)
     with pytest.raises(DefinitionError, match="is not a file"):
-        store.driver.get_instance(client)
-    assert opened == []
+        store.driver.get_instance(vm("web-01"))
+    assert path.name not in opened
 
 
 def test_a_changed_file_is_served_at_the_next_request(store: Store, parsed: list[str]) -> None:
@@ -204,17 +199,18 @@ def test_a_definition_that_is_gone_is_not_served_any_more(store: Store) -> None:
     path = store.write("web-01.yaml", GOOD.format("one"))
     assert store.hostname("web-01") == "one"
     path.unlink()
-    assert store.driver._entries_size > 0
+    assert store.driver._definitions._by_path.size > 0
     store.write("other.yaml", "x")
     assert store.hostname("web-01") is None
-    assert store.driver._entries_size == 0
+    assert store.driver._definitions._by_path.size == 0
 
 
 def test_the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago(
     store: Store, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = GOOD.format("x")
-    monkeypatch.setattr(file_module, "CACHE_BYTES", 3 * (ENTRY_BYTES + len(text)))
+    monkeypatch.setattr(definitions, "CACHE_BYTES", 3 * (ENTRY_BYTES + len(text)))
+    store = Store(store.directory)
     for name in "abc":
         store.write(f"{name}.yaml", text)
         store.ask(name)
@@ -227,7 +223,7 @@ def test_the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago(
     assert len(parsed) == 4
     store.ask("b")
     assert len(parsed) == 5
-    assert store.driver._entries_size == 3 * (ENTRY_BYTES + len(text))
+    assert store.driver._definitions._by_path.size == 3 * (ENTRY_BYTES + len(text))
 
 
 def test_reload_forgets_what_was_parsed_and_what_was_logged(
@@ -239,7 +235,7 @@ def test_reload_forgets_what_was_parsed_and_what_was_logged(
         for name in ("web-01", "web-02", "web-03"):
             store.ask(name)
         store.driver.reload()
-        assert store.driver._entries_size == 0
+        assert store.driver._definitions._by_path.size == 0
     assert parsed == ["web-01.yaml", "web-02.yaml"] * 2
     assert len(caplog.records) == 4
 
@@ -275,7 +271,9 @@ def test_several_threads_may_ask_at_once(store: Store, caplog: pytest.LogCapture
         answers = list(pool.map(work, range(8)))
     assert answers == [[*names, None, None]] * 8
     assert len(caplog.records) == 2
-    assert store.driver._entries_size == sum(entry.size for entry in store.driver._entries.values())
+    assert store.driver._definitions._by_path.size == sum(
+        entry.size for entry in store.driver._definitions._by_path._entries.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -312,5 +310,4 @@ def test_a_relative_directory_stays_where_it_was(tmp_path: Path, monkeypatch: py
     (tmp_path / "web-01.yaml").write_text(GOOD.format("one"))
     driver = FileDriver({"directory": "."})
     monkeypatch.chdir("/")
-    client: Any = SimpleNamespace(vm_name="web-01")
-    assert driver.get_instance(client) is not None
+    assert driver.get_instance(vm("web-01")) is not None

@@ -2,14 +2,11 @@
 
 import logging
 import os
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from tests.server.drivers.store import GOOD, LATER_NS, Store, refused
-from vmw_cloudinit_metadata.drivers import file as file_module
-from vmw_cloudinit_metadata.drivers.file import MAX_MISSING
+from tests.server.drivers.store import GOOD, LATER_NS, Store, refused, vm
+from vmw_cloudinit_metadata.drivers import finding
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError
 
 
@@ -47,13 +44,12 @@ def test_a_name_with_line_ends_makes_no_lines_in_the_log(
 
 def test_faults_are_raised_and_none_is_returned_where_there_is_no_file(store: Store) -> None:
     path = store.write("web-01.yaml", "metadata: {}\n")
-    client: Any = SimpleNamespace(vm_name="web-01")
     for _ in range(2):
         with pytest.raises(DefinitionError, match="instance-id is missing") as raised:
-            store.driver.get_instance(client)
+            store.driver.get_instance(vm("web-01"))
         assert raised.value.logged
     path.unlink()
-    assert store.driver.get_instance(client) is None
+    assert store.driver.get_instance(vm("web-01")) is None
 
 
 def test_a_broken_file_harms_no_other_vm(store: Store) -> None:
@@ -119,15 +115,14 @@ def test_a_directory_that_is_gone_is_said_once_until_it_is_back(
 
 
 def test_names_that_are_made_up_do_not_fill_the_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_module, "MAX_MISSING", 10)
+    monkeypatch.setattr(finding, "MAX_COMPLAINTS", 10)
     store.driver.logger.disabled = True
     try:
         for number in range(50):
             store.ask(f"vm-{number}")
     finally:
         store.driver.logger.disabled = False
-    assert list(store.driver._missing) == [f"vm-{number}" for number in range(40, 50)]
-    assert MAX_MISSING == 10_000
+    assert list(store.driver._finder._complaints) == [f"vm-{number}" for number in range(40, 50)]
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(

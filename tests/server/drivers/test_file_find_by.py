@@ -10,7 +10,7 @@ import pytest
 from tests.server.drivers.store import GOOD, Store
 from vmw_cloudinit_metadata.drivers import index as index_module
 from vmw_cloudinit_metadata.drivers.file import FileDriver
-from vmw_cloudinit_metadata.errors import DriverLoadError
+from vmw_cloudinit_metadata.errors import DriverBusyError, DriverLoadError
 from vmw_cloudinit_metadata.vspc.access import refusal
 
 VC = uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde")
@@ -55,7 +55,7 @@ def test_by_default_a_definition_is_found_by_name_and_nothing_else_is_looked_at(
     store.write("web-01.yaml", GOOD.format("web"))
     assert hostname(store, "web-01", VC) == "web"
     assert hostname(store, "web-02", VC) is None
-    assert store.driver._index._thread is None
+    assert store.driver._finder._index._thread is None
 
 
 def test_ways_are_tried_in_their_order(open_store: Open) -> None:
@@ -92,18 +92,31 @@ def test_what_the_index_found_is_read_as_it_is_now(open_store: Open) -> None:
 @pytest.mark.parametrize(
     "text", [pinned("a", vc_uuid=OTHER), GOOD.format("a")], ids=["another pin", "no pin"]
 )
-def test_what_is_not_pinned_any_more_is_not_served_although_the_index_still_has_it(
-    open_store: Open, text: str
-) -> None:
+def test_who_is_not_pinned_any_more_waits_until_the_index_has_seen_that(open_store: Open, text: str) -> None:
     store = open_store(find_by=["vc-uuid", "name"])
-    store.write("a.yaml", pinned("a", vc_uuid=VC))
-    assert hostname(store, "web-01", VC) == "a"
-    store.write("a.yaml", text)
-    assert hostname(store, "web-01", VC) is None
     store.write("web-01.yaml", GOOD.format("name"))
+    path = store.write("a.yaml", pinned("a", vc_uuid=VC))
+    assert hostname(store, "web-01", VC) == "a"
+    store.write("new", text).rename(path)
+    with pytest.raises(DriverBusyError, match=r"a\.yaml has just changed, or was moved$"):
+        store.ask("web-01", VC)
+    store.driver._finder._index.refresh()
     assert hostname(store, "web-01", VC) == "name"
-    (store.directory / "a.yaml").unlink()
-    assert hostname(store, "web-01", VC) == "name"
+
+
+def test_a_pinned_definition_that_is_moved_or_removed_leaves_its_vm_to_no_other(open_store: Open) -> None:
+    store = open_store(find_by=["vc-uuid", "name"])
+    store.write("web-01.yaml", GOOD.format("of another of that name"))
+    path = store.write("a.yaml", pinned("a", vc_uuid=VC))
+    assert hostname(store, "web-01", VC) == "a"
+    moved = path.rename(path.with_name("b.yaml"))
+    with pytest.raises(DriverBusyError):
+        store.ask("web-01", VC)
+    store.driver._finder._index.refresh()
+    assert hostname(store, "web-01", VC) == "a"
+    moved.unlink()
+    with pytest.raises(DriverBusyError):
+        store.ask("web-01", VC)
 
 
 def test_a_definition_that_is_found_by_uuid_and_has_faults_is_a_fault(open_store: Open) -> None:
@@ -180,6 +193,6 @@ def test_a_way_that_is_named_twice_is_tried_once(tmp_path: Path) -> None:
 def test_a_reload_looks_at_the_directory_at_once(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(find_by=["vc-uuid"])
     hurried: list[bool] = []
-    monkeypatch.setattr(store.driver._index, "hurry", lambda: hurried.append(True))
+    monkeypatch.setattr(store.driver._finder._index, "hurry", lambda: hurried.append(True))
     store.driver.reload()
     assert hurried == [True]

@@ -18,10 +18,11 @@ def just_before_opening(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
     really_open = os.open
 
     def prepare(act: Callable[[], None]) -> None:
-        def open_late(path: os.PathLike[str], flags: int, *rest: int) -> int:
-            monkeypatch.setattr(os, "open", really_open)
-            act()
-            return really_open(path, flags, *rest)
+        def open_late(path: str, flags: int, dir_fd: int | None = None) -> int:
+            if not flags & os.O_DIRECTORY:
+                monkeypatch.setattr(os, "open", really_open)
+                act()
+            return really_open(path, flags, dir_fd=dir_fd)
 
         monkeypatch.setattr(os, "open", open_late)
 

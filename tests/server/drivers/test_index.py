@@ -1,22 +1,27 @@
 import logging
+import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.server.drivers.store import refused
 from vmw_cloudinit_metadata.drivers import index as index_module
 from vmw_cloudinit_metadata.drivers import reading
-from vmw_cloudinit_metadata.drivers.index import MatchIndex
+from vmw_cloudinit_metadata.drivers.index import Index, _File
+from vmw_cloudinit_metadata.drivers.tree import Tree
 
 VC = uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde")
 BIOS = uuid.UUID("4212ab34-cd56-4e78-9012-3456789abcde")
 OTHER = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
 PATIENCE = 20.0
+
+SIGNATURE = reading.Signature(1, 2, 3, 4, 5)
 
 
 def definition(**pins: uuid.UUID) -> str:
@@ -30,7 +35,12 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.age = reading.SETTLED_NS * 2
-        self.index = MatchIndex(str(path), logging.getLogger("index"), lambda: time.time_ns() + self.age)
+        logger = logging.getLogger("index")
+        tree = Tree(str(path), logger, self.clock_ns)
+        self.index = Index(tree, logger, self.clock_ns)
+
+    def clock_ns(self) -> int:
+        return time.time_ns() + self.age
 
     def write(self, name: str, text: str) -> Path:
         # By renaming, so that also a change within one tick of the file system's clock is one.
@@ -39,11 +49,8 @@ class Directory:
 
     def find(self, key: str, value: uuid.UUID) -> str | None:
         """Return the name of the file that is found."""
-        found = self.index.find(key, value)
-        if found is None:
-            return None
-        assert Path(found).parent == self.path
-        return Path(found).name
+        found = self.index.pinned(key, value)
+        return None if found is None else str(Path(found).relative_to(self.path))
 
 
 @pytest.fixture
@@ -120,11 +127,64 @@ def test_a_file_that_has_just_changed_is_read_until_it_has_settled(
     directory.write("web-01.yaml", definition(vc_uuid=VC))
     directory.age = 0
     directory.find("vc-uuid", VC)
+    read.clear()
     directory.index.refresh()
     directory.age = reading.SETTLED_NS * 2
     directory.index.refresh()
     directory.index.refresh()
-    assert read == ["web-01.yaml"] * 3
+    assert read == ["web-01.yaml"] * 2
+
+
+def test_definitions_in_sub_directories_are_found_wherever_they_are_moved(directory: Directory) -> None:
+    (directory.path / "a").mkdir()
+    path = directory.write("a/web-01.yaml", definition(vc_uuid=VC))
+    assert directory.find("vc-uuid", VC) == "a/web-01.yaml"
+    (directory.path / "b").mkdir()
+    path.rename(directory.path / "b/web-01.yaml")
+    directory.index.refresh()
+    assert directory.find("vc-uuid", VC) == "b/web-01.yaml"
+
+
+@pytest.mark.parametrize(("old", "new"), [("a", "b"), ("b", "a")])
+def test_a_definition_that_is_moved_while_all_are_looked_at_is_found_once(
+    directory: Directory,
+    old: str,
+    new: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("a", "b"):
+        (directory.path / name).mkdir()
+    path = directory.write(f"{old}/web-01.yaml", definition(vc_uuid=VC))
+    assert directory.find("vc-uuid", VC) == f"{old}/web-01.yaml"
+    really_scan = os.scandir
+    listed: list[Path] = []
+
+    def scan(path_listed: str) -> Any:
+        if path_listed.endswith("/b") and not listed:
+            listed.append(path.rename(directory.path / new / "web-01.yaml"))
+        return really_scan(path_listed)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    directory.index.refresh()
+    assert listed
+    assert directory.find("vc-uuid", VC) == f"{new}/web-01.yaml"
+    assert caplog.messages == []
+
+
+def test_while_definitions_come_and_go_they_are_looked_at_a_few_times(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        directory.index._files = {f"web-{looks}.yaml": _File(SIGNATURE, True)}
+
+    monkeypatch.setattr(directory.index, "_look", look)
+    directory.index.refresh()
+    assert looks == index_module.MAX_LOOKS
 
 
 def test_of_two_definitions_that_claim_one_uuid_neither_is_found_and_an_error_names_both(
