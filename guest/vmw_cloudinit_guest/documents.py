@@ -33,8 +33,7 @@ class Documents(NamedTuple):
     @property
     def instance_id(self) -> str:
         """The instance-id that the meta-data carries."""
-        instance_id: str = json.loads(self.meta_data.decode())["instance-id"]
-        return instance_id
+        return instance_id(self.meta_data)
 
     def files(self) -> Dict[str, Optional[bytes]]:
         """Return the contents by the names of their files, in the order of writing."""
@@ -58,6 +57,12 @@ class Documents(NamedTuple):
         return f"<Documents: {', '.join(sizes)}>"
 
 
+def instance_id(meta_data: bytes) -> str:
+    """Return the instance-id in the bytes of a meta-data file."""
+    value: str = json.loads(meta_data.decode())["instance-id"]
+    return value
+
+
 def from_files(contents: Dict[str, Optional[bytes]]) -> Documents:
     """Return the documents of these files; user-data that is missing is empty: NoCloud requires it."""
     return Documents(
@@ -73,6 +78,8 @@ class Held(NamedTuple):
 
     etag: str
     content: bytes
+    # A secret that was blanked is right for the instance that has used it, and for no other. None: for any.
+    instance_id: Optional[str] = None
 
     def __repr__(self) -> str:
         """Show the size: the content is a secret."""

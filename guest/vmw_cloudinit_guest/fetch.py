@@ -140,11 +140,13 @@ def _held(directory: str, known: Optional[State]) -> Dict[str, Held]:
 
     A file that has been changed since it was written is asked for again, and so put right.
     """
-    written = known.documents if known else {}
+    if known is None:
+        return {}
+    blanked = SECRET if known.scrub is not Scrub.NO else ()
     return {
-        file: Held(written[file].etag, content)
+        file: Held(known.documents[file].etag, content, known.instance_id if file in blanked else None)
         for file, content in seed.contents(directory).items()
-        if file in written and written[file].sha256 == sha256(content)
+        if file in known.documents and known.documents[file].sha256 == sha256(content)
     }
 
 

@@ -15,6 +15,7 @@ from vmw_cloudinit_guest.documents import (
     DocumentError,
     Held,
     Kind,
+    instance_id,
 )
 from vmw_cloudinit_guest.pieces import Assembly, PieceSize, inflate
 from vmw_cloudinit_wire.options import Pairs
@@ -120,7 +121,13 @@ class Version2(Course):
         self._ask_for_next()
 
     def _take_held(self, kind: Kind) -> None:
-        self.etags[kind.file], self._contents[kind.file] = self._held[kind.file]
+        held = self._held[kind.file]
+        self.etags[kind.file], self._contents[kind.file] = held.etag, held.content
+
+    def _is_held(self, kind: Kind, etag: str) -> bool:
+        held = self._held.get(kind.file)
+        instance = instance_id(self._contents[META_DATA.file] or b"")
+        return held is not None and held.etag == etag and held.instance_id in (None, instance)
 
     def _ask_for_next(self) -> None:
         """Go on with the first document that is listed and not there yet."""
@@ -130,7 +137,7 @@ class Version2(Course):
             etag = self._listed.get(kind.code.lower(), _NONE)
             if etag == _NONE:
                 self._contents[kind.file] = None
-            elif kind.file in self._held and self._held[kind.file].etag == etag:
+            elif self._is_held(kind, etag):
                 self._take_held(kind)
             else:
                 self.kind = kind

@@ -196,6 +196,8 @@ def test_after_a_clean_it_has_all_again(life: Life) -> None:
 
 def test_a_new_instance_has_all_that_is_its_own(life: Life) -> None:
     assert b"i-2 hunter2" in life.renewed.seed["user-data"]
+    # The same as that of the instance before, and so with the same etag: it was blanked since.
+    assert life.renewed.seed["vendor-data"] == life.first.seed["vendor-data"] != b""
     assert life.renewed.files["/etc/marker"] == "of i-2"
     assert life.renewed.files["/var/tmp/runs"].splitlines()[-1] == "i-2 hunter2"
     assert life.renewed.boot.hostname == "web-02"

@@ -10,7 +10,7 @@ from vmw_cloudinit_guest import binding, fetch, seed
 from vmw_cloudinit_guest.binding import State
 from vmw_cloudinit_guest.client import Result
 from vmw_cloudinit_guest.config import Settings
-from vmw_cloudinit_guest.documents import Documents, Held, etag
+from vmw_cloudinit_guest.documents import Documents, Held, etag, from_files
 from vmw_cloudinit_guest.errors import GuestError
 
 DOCUMENTS = Documents(b'{"instance-id": "i-0042"}\n', None, b"#cloud-config\n")
@@ -28,6 +28,7 @@ class Fetch:
         self.timeout: Optional[float] = None
         self.found_when_asking: Optional[List[str]] = None
         self.held: Dict[str, Held] = {}
+        self.came: List[str] = []
         self.in_version_2 = True
         self.trace: List[str] = []
 
@@ -45,8 +46,18 @@ class Fetch:
         self.held = held
         self.found_when_asking = self.files()
         documents = self.answer()
-        files = documents.files().items()
-        etags = {file: etag(content) for file, content in files if content is not None}
+        contents = documents.files()
+        etags = {file: etag(content) for file, content in contents.items() if content is not None}
+        # What is held does not come again, and may be other bytes than those that were served.
+        had = {
+            file: held[file].content
+            for file in etags
+            if file in held
+            and held[file].etag == etags[file]
+            and held[file].instance_id in (None, documents.instance_id)
+        }
+        self.came = [file for file in etags if file not in had]
+        documents = from_files({**contents, **had})
         version = 2 if self.in_version_2 else 1
         return Result("ttyS1", version, documents, etags if version == 2 else {}, retries=0, seconds=0.1)
 

@@ -1,4 +1,5 @@
 import gzip
+from typing import List
 
 import pytest
 
@@ -107,6 +108,16 @@ def test_what_is_held_is_the_file_as_it_is_whatever_was_served() -> None:
     guest = Version2Conversation(Version2Server(), user_data=held(b"blanked\n", served=USERDATA))
     guest.goes_on()
     assert guest.contents["user-data"] == b"blanked\n"
+
+
+@pytest.mark.parametrize(("used_by", "codes"), [("i-0042", []), ("i-0041", ["USERDATA"])])
+def test_what_one_instance_has_used_up_is_asked_for_again_for_another(used_by: str, codes: List[str]) -> None:
+    server = Version2Server()
+    blanked = Held(etag(USERDATA), b"", used_by)
+    guest = Version2Conversation(server, network_config=held(NETWORKDATA), user_data=blanked)
+    guest.goes_on()
+    assert server.codes == ["METADATA", *codes]
+    assert guest.contents["user-data"] == (USERDATA if codes else b"")
 
 
 @pytest.mark.parametrize("new", ["METADATA", "NETWORKDATA", "USERDATA", "VENDORDATA"])
