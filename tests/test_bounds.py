@@ -108,6 +108,8 @@ BOUNDS = {
     "dialogue.LONGEST_WAIT": "guest/test_dialogue::silence_is_waited_for_1_2_4_8_8_seconds",
     "dialogue.MAX_RUNS": "guest/test_dialogue_version2::what_changes_all_the_time_is_given_up",
     "client.PROGRESS_SECONDS": "guest/test_client::a_server_that_breaks_off_at_the_same_place_for_ever_is_given_up",
+    "nics.DRIVER_SECONDS": "guest/test_nics::a_driver_that_never_comes_costs_ten_seconds_once",
+    "nics.NAME_SECONDS": "guest/test_nics::a_udev_that_is_never_done_costs_five_seconds",
     "config.LONGEST_TIMEOUT": "guest/test_config::a_fault_is_a_sentence_with_file_and_line_and_no_other_line_suffers",
     "pieces.SMALLEST_SIZE": "guest/test_pieces::a_size_doubles_up_to_16_384_and_halves_down_to_256",
     "pieces.LARGEST_SIZE": "guest/test_pieces::a_size_doubles_up_to_16_384_and_halves_down_to_256",

@@ -37,8 +37,11 @@ vmw_cloudinit_guest/errors.py
 vmw_cloudinit_guest/fetch.py
 vmw_cloudinit_guest/handover.py
 vmw_cloudinit_guest/ids.py
+vmw_cloudinit_guest/network.py
+vmw_cloudinit_guest/nics.py
 vmw_cloudinit_guest/paths.py
 vmw_cloudinit_guest/pieces.py
+vmw_cloudinit_guest/placeholders.py
 vmw_cloudinit_guest/py.typed
 vmw_cloudinit_guest/report.py
 vmw_cloudinit_guest/reports.py

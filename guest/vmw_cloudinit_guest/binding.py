@@ -40,6 +40,9 @@ class State(NamedTuple):
     # By file, where the server gave etags, which it does in version 2 of the packets.
     documents: Dict[str, Written] = {}  # noqa: RUF012 - nobody changes it
     scrub: Scrub = Scrub.NO
+    # The MAC addresses that were filled into the network-config, by what it calls their NICs; None for a NIC
+    # that there was not (``placeholders.py``).
+    macs: Dict[str, Optional[str]] = {}  # noqa: RUF012 - nobody changes it
 
 
 class Standing(enum.Enum):
@@ -108,13 +111,13 @@ def from_bytes(content: Optional[bytes]) -> Optional[State]:
         values = json.loads((content or b"").decode())
         uuid, *texts = (values[key] for key in ("product_uuid", "instance_id", "port"))
         fetched = values["fetched"]
-        documents, scrub = values.get("documents", {}), values.get("scrub")
+        documents, scrub, macs = (values.get(key) for key in ("documents", "scrub", "macs"))
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
     known = uuid is None or _is_hexadecimal(uuid, 32)
     if not known or not all(isinstance(text, str) for text in texts) or not isinstance(fetched, int):
         return None
-    return State(uuid, texts[0], texts[1], fetched, _written(documents), _scrub(scrub))
+    return State(uuid, texts[0], texts[1], fetched, _written(documents), _scrub(scrub), _macs(macs))
 
 
 def _written(documents: Any) -> Dict[str, Written]:
@@ -131,6 +134,16 @@ def _written(documents: Any) -> Dict[str, Written]:
 def _scrub(value: Any) -> Scrub:
     """Return how far it has been scrubbed; what is not understood is begun anew after the next boot."""
     return next((step for step in Scrub if step.value == value), Scrub.NO)
+
+
+def _macs(value: Any) -> Dict[str, Optional[str]]:
+    """Return what was filled in; one that is not understood is taken for none, and looked for again."""
+    filled = value.items() if isinstance(value, dict) else ()
+    return {name: str(mac) if _is_mac(mac) else None for name, mac in filled}
+
+
+def _is_mac(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{2}(:[0-9a-f]{2}){5}", value))
 
 
 def _is_hexadecimal(value: Any, digits: int) -> bool:

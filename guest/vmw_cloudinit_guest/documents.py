@@ -114,12 +114,21 @@ def meta_data(payload: bytes) -> bytes:
     if name:
         values["local-hostname"] = name
     values["public-keys"] = _public_keys(values.get("public-keys"))
+    return to_json(values, "metadata")
+
+
+def to_json(values: Dict[str, Any], what: str) -> bytes:
+    """Return values as one line of JSON that is the same in YAML, which cloud-init takes it for.
+
+    Raises:
+        DocumentError: they hold what UTF-8 has not; ``what`` they are is said.
+    """
     try:
         # Not \uXXXX for everything: YAML does not join the two halves of a surrogate pair.
         text = json.dumps(values, ensure_ascii=False)
         return _NOT_YAML.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode() + b"\n"
     except UnicodeEncodeError:
-        raise DocumentError("the metadata holds half a surrogate pair") from None
+        raise DocumentError(f"the {what} holds half a surrogate pair") from None
 
 
 def network_config(payload: bytes) -> Optional[bytes]:

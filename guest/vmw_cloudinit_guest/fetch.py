@@ -1,6 +1,6 @@
 """The command fetch: from the port to the seed, in the order in which a kill at any step does no harm.
 
-    a clone's inherited seed is deleted -> ask -> state -> seed -> SELinux labels -> report
+    a clone's inherited seed is deleted -> ask -> NICs -> state -> seed -> SELinux labels -> report
 
 What defeats the seed is told before, what has happened after.
 """
@@ -8,7 +8,7 @@ What defeats the seed is told before, what has happened after.
 import contextlib
 import os
 import time
-from typing import Callable, Dict, Iterator, Optional
+from typing import Callable, Dict, Iterator, Optional, Tuple
 
 from vmw_cloudinit_guest import (
     binding,
@@ -16,6 +16,7 @@ from vmw_cloudinit_guest import (
     cloudinit_result,
     defeats,
     handover,
+    network,
     paths,
     report,
     reports,
@@ -24,7 +25,7 @@ from vmw_cloudinit_guest import (
 from vmw_cloudinit_guest.binding import Scrub, Standing, State, Written
 from vmw_cloudinit_guest.client import Result
 from vmw_cloudinit_guest.config import Settings
-from vmw_cloudinit_guest.documents import SECRET, Held, sha256
+from vmw_cloudinit_guest.documents import NETWORK_CONFIG, SECRET, DocumentError, Held, sha256
 from vmw_cloudinit_guest.errors import (
     DeniedError,
     NoAnswerError,
@@ -34,6 +35,7 @@ from vmw_cloudinit_guest.errors import (
     UnusableAnswerError,
 )
 from vmw_cloudinit_guest.handover import Handover
+from vmw_cloudinit_guest.nics import NICs
 from vmw_cloudinit_guest.serialport import SerialPorts, find_ports
 
 Say = Callable[[str], None]
@@ -55,7 +57,7 @@ def fetch(
     Args:
         settings: where to ask and to write, and for how long to wait.
         timeout: seconds to wait for the first answer; None for those of the settings.
-        warn: takes one sentence for each thing an administrator should know, before anybody is asked.
+        warn: takes one sentence for each thing an administrator should know.
         trace: takes one line for each packet.
         root: where /sys, /proc, /run and cloud-init's files are.
         boot: whether this is the fetch of a boot, which is reported.
@@ -74,13 +76,15 @@ def fetch(
             warn(sentence)
     if timeout is None:
         timeout = settings.later_boot_timeout if standing is Standing.OWN else settings.first_boot_timeout
+    nics = NICs(root, boot, time.monotonic, time.sleep)
     known = _known(directory, root)
-    held = _held(directory, known) if standing is Standing.OWN else {}
+    held = _held(directory, known, nics, warn) if standing is Standing.OWN else {}
     if boot:
         handover.clear(root)
     with _seed_told(directory, standing), contextlib.closing(_ports(settings)) as ports:
         result = _withheld(client.fetch(ports, timeout, time.monotonic, trace, held), known)
-        changed = seed.write(directory, result.documents, _state(directory, result, machine, known))
+        result, macs = _filled(result, held, known, nics, warn, trace)
+        changed = seed.write(directory, result.documents, _state(directory, result, machine, known, macs))
         if changed:
             _restore_labels(directory, root)
         seconds = time.monotonic() - began
@@ -135,19 +139,44 @@ def _known(directory: str, root: str) -> Optional[State]:
     return state
 
 
-def _held(directory: str, known: Optional[State]) -> Dict[str, Held]:
+def _held(directory: str, known: Optional[State], nics: NICs, warn: Say) -> Dict[str, Held]:
     """Return the documents of this machine's seed that need not come again.
 
-    A file that has been changed since it was written is asked for again, and so put right.
+    A file that has been changed since it was written is asked for again, and so put right; and so is the
+    network data if it is for other NICs than there are.
     """
     if known is None:
         return {}
     blanked = SECRET if known.scrub is not Scrub.NO else ()
-    return {
+    held = {
         file: Held(known.documents[file].etag, content, known.instance_id if file in blanked else None)
         for file, content in seed.contents(directory).items()
         if file in known.documents and known.documents[file].sha256 == sha256(content)
     }
+    if NETWORK_CONFIG.file in held and not network.still_fits(known.macs, nics, warn):
+        del held[NETWORK_CONFIG.file]
+    return held
+
+
+def _filled(
+    result: Result, held: Dict[str, Held], known: Optional[State], nics: NICs, warn: Say, trace: Say
+) -> Tuple[Result, network.Macs]:
+    """Return the answer for the NICs of this machine, and which MAC addresses it has from there.
+
+    Raises:
+        UnusableAnswerError: that cannot be done.
+    """
+    macs = known.macs if known else {}
+    before, content = held.get(NETWORK_CONFIG.file), result.documents.network_config
+    if content is None:
+        return result, {}
+    if before and before.content == content:
+        return result, macs
+    try:
+        filled, macs = network.filled(content, nics, macs, warn, trace)
+    except DocumentError as error:
+        raise UnusableAnswerError(f"the answer on {result.port} cannot be used: {error}") from None
+    return result._replace(documents=result.documents._replace(network_config=filled)), macs
 
 
 def _withheld(result: Result, known: Optional[State]) -> Result:
@@ -162,12 +191,14 @@ def _scrubbed(result: Result, known: Optional[State]) -> Scrub:
     return known.scrub if known and known.instance_id == result.documents.instance_id else Scrub.NO
 
 
-def _state(directory: str, result: Result, machine: Optional[str], known: Optional[State]) -> bytes:
+def _state(
+    directory: str, result: Result, machine: Optional[str], known: Optional[State], macs: network.Macs
+) -> bytes:
     """Return the state to write: the old one if nothing is new, so that such a reboot touches no file."""
     files = result.documents.files()
     written = {file: Written(etag, sha256(files[file] or b"")) for file, etag in result.etags.items()}
     answered = (machine, result.documents.instance_id, result.port, int(time.time()))
-    new = State(*answered, written, _scrubbed(result, known))
+    new = State(*answered, written, _scrubbed(result, known), macs)
     content = seed.state(directory)
     old = binding.from_bytes(content)
     same = old is not None and old._replace(fetched=new.fetched) == new

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Dict, List
 
-from vmw_cloudinit_guest import activation, binding, defeats, paths, reports, seed
+from vmw_cloudinit_guest import activation, binding, defeats, nics, paths, reports, seed
 from vmw_cloudinit_guest.binding import Scrub, Standing
 from vmw_cloudinit_guest.config import Settings
 
@@ -32,6 +32,10 @@ def gather(settings: Settings, faults: List[str], root: str) -> Dict[str, Any]:
         },
         "answer": state and {"instance_id": state.instance_id, "port": state.port, "fetched": state.fetched},
         "machine": {"product_uuid": machine, "bound_to": state and state.product_uuid},
+        "nics": {
+            "found": [{"name": nic.name, "mac": nic.mac} for nic in nics.find(root)],
+            "filled_in": state.macs if state else {},
+        },
         "scrub": {"wanted": settings.scrub, "state": (state.scrub if state else Scrub.NO).value},
         "reports": {
             "unit": activation.unit(root, paths.REPORT_UNIT),
@@ -58,6 +62,7 @@ def as_lines(status: Dict[str, Any]) -> List[str]:
         )
     bound_to, machine = status["machine"]["bound_to"], status["machine"]["product_uuid"]
     lines.append(f"machine:     {machine or 'not known'}, the seed is bound to {bound_to or 'none'}")
+    lines.append(f"cards:       {_cards(status)}")
     lines.append(f"scrub:       {'yes' if status['scrub']['wanted'] else 'no'}{_scrubbed(status)}")
     pending = " and ".join(status["reports"]["pending"])
     lines.append(f"reports:     unit {status['reports']['unit']}; {pending or 'none'} to be sent again")
@@ -72,6 +77,14 @@ def _seed(status: Dict[str, Any]) -> str:
     guessed = standing is Standing.OWN and not status["machine"]["product_uuid"]
     what_it_is = "the seed is taken to be this machine's" if guessed else standing.value
     return f"{instance_id or 'an instance'} in {directory}; {what_it_is}"
+
+
+def _cards(status: Dict[str, Any]) -> str:
+    """Return the NICs in the order of the placeholders, and what those in the seed came to."""
+    found, filled_in = status["nics"]["found"], status["nics"]["filled_in"]
+    cards = [f"{number} is {nic['name']} {nic['mac']}" for number, nic in enumerate(found, 1)]
+    meant = [f"{name} is {mac or 'none of them'}" for name, mac in filled_in.items()]
+    return (", ".join(cards) or "none") + (f"; in the seed, {', '.join(meant)}" if meant else "")
 
 
 def _scrubbed(status: Dict[str, Any]) -> str:

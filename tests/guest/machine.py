@@ -1,6 +1,8 @@
 """A machine for the tests: a root directory with what the guest looks at in /sys, /proc, /dev and /etc."""
 
+import shutil
 from pathlib import Path
+from typing import Optional
 
 from vmw_cloudinit_guest import activation, paths
 
@@ -31,6 +33,49 @@ class Machine:
 
     def has_uuid(self, uuid: str) -> None:
         self.write("/sys/class/dmi/id/product_uuid", uuid + "\n")
+
+    def has_controller(self, address: str, kind: str = "0x020000") -> Path:
+        """Plug in a PCI device, for which no driver is loaded; return its directory."""
+        device = self.path(f"/sys/devices/pci0000:00/{address}")
+        device.mkdir(parents=True)
+        (device / "class").write_text(f"{kind}\n")
+        self._link(f"/sys/bus/pci/devices/{address}", device)
+        return device
+
+    def has_nic(self, name: str, mac: str, address: str = "", port: Optional[int] = None) -> None:
+        """Plug in a NIC whose driver is loaded, or load the driver of one that is plugged in.
+
+        Without a PCI address it is one on another bus, which does not say what else is plugged in.
+        """
+        device = self.path(f"/sys/devices/pci0000:00/{address}" if address else f"/sys/devices/virtio/{name}")
+        if address and not device.exists():
+            self.has_controller(address)
+        self.has_interface(name, mac, device / "net" / name)
+        (device / "net" / name / "device").symlink_to("../..")
+        if port is not None:
+            (device / "net" / name / "dev_port").write_text(f"{port}\n")
+
+    def has_interface(self, name: str, mac: str, directory: Path, kind: int = 1) -> None:
+        """Put a network interface there, of software alone as long as it has no device."""
+        directory.mkdir(parents=True)
+        ifindex = len(list(self.path("/sys/class/net").glob("*"))) + 1
+        for attribute, value in (("address", mac), ("type", kind), ("ifindex", ifindex)):
+            (directory / attribute).write_text(f"{value}\n")
+        self._link(f"/sys/class/net/{name}", directory)
+
+    def loses_nic(self, name: str) -> None:
+        link = self.path(f"/sys/class/net/{name}")
+        shutil.rmtree(link.resolve())
+        link.unlink()
+
+    def loses_controller(self, address: str) -> None:
+        link = self.path(f"/sys/bus/pci/devices/{address}")
+        shutil.rmtree(link.resolve())
+        link.unlink()
+
+    def _link(self, path: str, target: Path) -> None:
+        self.path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.path(path).symlink_to(target)
 
     def is_enabled(self) -> None:
         activation.enable_at_install(self.root)

@@ -112,6 +112,22 @@ def test_how_far_it_is_scrubbed_survives_its_file(step: Scrub) -> None:
     assert known.scrub is step
 
 
+def test_the_mac_addresses_that_were_filled_in_survive_its_file() -> None:
+    whole = state(OURS)._replace(macs={"eth0": "00:50:56:00:00:0a", "eth1": None})
+    assert from_bytes(to_bytes(whole)) == whole
+
+
+@pytest.mark.parametrize("value", [None, 1, [], {}, "00:50:56:00:00:0A", "00:50:56:00:00:0a\n"])
+def test_a_mac_address_that_is_not_understood_is_looked_for_again_and_the_rest_counts(value: Any) -> None:
+    values = json.loads(to_bytes(state(OURS)).decode())
+    values["macs"] = {"eth0": value, "eth1": "00:50:56:00:00:0b"}
+    known = from_bytes(json.dumps(values).encode())
+    assert known
+    assert known.macs == {"eth0": None, "eth1": "00:50:56:00:00:0b"}
+    values["macs"] = value
+    assert from_bytes(json.dumps(values).encode()) == state(OURS)
+
+
 @pytest.mark.parametrize("value", ["", "later", None, 1, ["done"], {}])
 def test_a_step_of_scrubbing_that_is_not_understood_is_none_and_the_rest_counts(value: Any) -> None:
     values = json.loads(to_bytes(state(OURS)._replace(scrub=Scrub.DONE)).decode())
@@ -124,6 +140,7 @@ def test_a_step_of_scrubbing_that_is_not_understood_is_none_and_the_rest_counts(
 def test_a_state_of_an_older_guest_says_nothing_of_documents_and_counts() -> None:
     values = json.loads(to_bytes(state(OURS)).decode())
     del values["documents"]
+    del values["macs"]
     assert from_bytes(json.dumps(values).encode()) == state(OURS)
 
 

@@ -202,7 +202,7 @@ def test_a_seed_elsewhere_is_none_of_cloud_init_s_business(run: Fetch) -> None:
 def test_the_state_holds_no_secret(run: Fetch) -> None:
     run()
     state = json.loads(seed.state(str(run.directory)) or b"")
-    assert sorted(state) == ["documents", "fetched", "instance_id", "port", "product_uuid", "scrub"]
+    assert sorted(state) == ["documents", "fetched", "instance_id", "macs", "port", "product_uuid", "scrub"]
     assert sorted(state["documents"]) == ["meta-data", "user-data"]
 
 

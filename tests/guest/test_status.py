@@ -44,6 +44,7 @@ def test_a_vm_as_it_should_be_after_its_first_boot(machine: Machine) -> None:
         f"seed:        i-0042 in {directory}; the seed is this machine's",
         "last answer: i-0042 from ttyS1, 2023-11-14 22:13:20 UTC by the clock at boot",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to {UUID.replace('-', '')}",
+        "cards:       none",
         "scrub:       no; user-data of this instance is as it came",
         "reports:     unit enabled; none to be sent again",
     ]
@@ -57,10 +58,32 @@ def test_a_vm_in_which_nothing_has_happened(machine: Machine) -> None:
         "cloud-init:  has not provisioned this VM",
         f"seed:        none in {machine.path(paths.SEED_DIRECTORY)}",
         f"machine:     {UUID.replace('-', '')}, the seed is bound to none",
+        "cards:       none",
         "scrub:       no",
         "reports:     unit disabled; none to be sent again",
         "warning:     conf:1: a fault",
     ]
+
+
+def test_the_cards_are_told_in_bus_order_and_what_the_seed_makes_of_them(machine: Machine) -> None:
+    machine.has_nic("eth0", "00:50:56:00:00:0b", "0000:0b:00.0")
+    machine.has_nic("ens160", "00:50:56:00:00:0a", "0000:03:00.0")
+    status = gather(Settings(), [], machine.root)
+    assert "cards:       1 is ens160 00:50:56:00:00:0a, 2 is eth0 00:50:56:00:00:0b" in as_lines(status)
+    state = State(None, "i-0042", "ttyS1", 0, macs={"eth0": "00:50:56:00:00:0a", "eth1": None})
+    machine.write(paths.SEED_DIRECTORY + ".state", binding.to_bytes(state).decode())
+    status = gather(Settings(), [], machine.root)
+    assert (
+        "cards:       1 is ens160 00:50:56:00:00:0a, 2 is eth0 00:50:56:00:00:0b; "
+        "in the seed, eth0 is 00:50:56:00:00:0a, eth1 is none of them"
+    ) in as_lines(status)
+    assert status["nics"] == {
+        "found": [
+            {"name": "ens160", "mac": "00:50:56:00:00:0a"},
+            {"name": "eth0", "mac": "00:50:56:00:00:0b"},
+        ],
+        "filled_in": {"eth0": "00:50:56:00:00:0a", "eth1": None},
+    }
 
 
 @pytest.mark.parametrize(
