@@ -20,6 +20,9 @@ COMMANDS = ("unshare", "nsenter", "chroot", "ip", "ssh-keygen", "cloud-init")
 
 STAGES = ("init --local", "init", "modules --mode=config", "modules --mode=final")
 
+# Of its network card.
+MAC = "52:54:00:00:00:01"
+
 # A boot takes about a second.
 PATIENCE = 120.0
 
@@ -51,7 +54,7 @@ for device in null zero full random urandom tty; do
 done
 ln -s /proc/self/fd dev/fd
 ip link set lo up
-ip link add eth0 type veth peer name peer0
+ip link add eth0 address "$2" type veth peer name peer0
 rm -rf var/lib/cloud etc/cloud/cloud-init.disabled etc/ssh/ssh_host_*
 echo ready
 exec chroot . cat
@@ -91,7 +94,18 @@ class Sandbox:
     def __enter__(self) -> Self:
         namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child")
         self._process = subprocess.Popen(
-            ["unshare", *namespaces, "--propagation", "private", "sh", "-c", _SET_UP, "sh", self._directory],
+            [
+                "unshare",
+                *namespaces,
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                _SET_UP,
+                "sh",
+                self._directory,
+                MAC,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

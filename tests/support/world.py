@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.cloudinit_sandbox import MAC
 from tests.support.machine import Fetched, Machine, WatchedVM
 from tests.support.server_process import URI, ServerProcess
 
@@ -30,10 +31,13 @@ Definition = Mapping[str, Any] | str
 def definition(
     name: str, *, instance_id: str = "", address: str = "192.0.2.10", userdata: str | None = None
 ) -> dict[str, Any]:
-    """Return the definition of a VM, with all three documents."""
+    """Return the definition of a VM, with all three documents.
+
+    With a MAC address: without one it is for a network card of the machine that the test runs on.
+    """
     return {
         "metadata": {"instance-id": instance_id or f"i-{name}", "hostname": name},
-        "network": {"address": address, "netmask": "255.255.255.0", "gateway": "192.0.2.1"},
+        "network": {"mac": MAC, "address": address, "netmask": "255.255.255.0", "gateway": "192.0.2.1"},
         "userdata": userdata if userdata is not None else f"#cloud-config\n# of {name}\n",
     }
 
