@@ -6,7 +6,6 @@ executed. In user-data and vendor-data other braces are the guest's own jinja, a
 
 import re
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
 import yaml
 
@@ -29,17 +28,11 @@ _BRACES = re.compile(r"\{\{(?!\{)(?:[ \t]*(vm\.)(?:([A-Za-z0-9_]+)[ \t]*\}\})?)?
 _MAX_NAMED = 10
 
 # Text that is the guest's: jinja of its own may stand there.
-_GUESTS = ("userdata", "vendordata")
+_GUESTS = (("userdata",), ("vendordata",))
 
 
-class _Template(NamedTuple):
-    """A text with fields: at the odd places the names of fields, between them what stands there anyway."""
-
-    parts: list[str]
-
-    @property
-    def fields(self) -> list[str]:
-        return self.parts[1::2]
+# A text with fields: at the odd places the names of fields, between them what stands there anyway.
+_Template = list[str]
 
 
 class Fields:
@@ -64,6 +57,7 @@ class Fields:
         self._sources = sources
         self._columns = columns
         self._templates: dict[int, _Template] = {}  # by the id of the node
+        self._known = ""
         if sources:
             self._find(root, ())
 
@@ -99,20 +93,21 @@ class Fields:
                     self._fault(node, path, self._unknown(name))
             elif is_field:
                 self._fault(node, path, "{{ vm. is not the beginning of a field such as {{ vm.name }}")
-            elif path[0] not in _GUESTS:
+            elif path[:1] not in _GUESTS:
                 self._fault(node, path, "{{ is not the beginning of a field such as {{ vm.name }}")
         parts[-1] += node.value[end:]
         if len(parts) > 1:
-            template = _Template(parts)
-            self._templates[id(node)] = template
+            self._templates[id(node)] = parts
             self.paths.update(path[:length] for length in range(len(path) + 1))
-            if set(template.fields).difference(CLAIMS):
+            if set(parts[1::2]).difference(CLAIMS):
                 self.unquoted.add(path)
 
     def _unknown(self, name: str) -> str:
-        columns = sorted(self._columns or ())
-        known = [*CLAIMS, *columns[:_MAX_NAMED], *(["…"] if len(columns) > _MAX_NAMED else [])]
-        return f"{{{{ vm.{name} }}}} is no field of this definition (known: {', '.join(known)})"
+        if not self._known:
+            columns = sorted(self._columns or ())
+            more = ["…"] if len(columns) > _MAX_NAMED else []
+            self._known = ", ".join([*CLAIMS, *columns[:_MAX_NAMED], *more])
+        return f"{{{{ vm.{name} }}}} is no field of this definition (known: {self._known})"
 
     def _fault(self, node: yaml.ScalarNode, path: Path, text: str) -> None:
         self.faults.append(Fault(*place_of(node), path_text(path), text))
@@ -154,10 +149,12 @@ class _Filling:
         return scalar(TAG + "str", self._text(node, path), place_of(node))
 
     def _text(self, node: yaml.Node, path: Path) -> str:
-        parts = list(self._templates[id(node)].parts)
+        parts = list(self._templates[id(node)])
         for number in range(1, len(parts), 2):
             name = parts[number]
             value, fault = self._value(name)
+            if name in CLAIMS and path[-1:] == ("file",) and "/" in value:
+                fault = "is part of a file's name here, and holds a /"
             if fault:
                 self.faults.append(Fault(*place_of(node), path_text(path), f"{{{{ vm.{name} }}}} {fault}"))
             parts[number] = value

@@ -273,3 +273,9 @@ def test_of_many_fields_some_are_named() -> None:
     assert fault.endswith(
         "(known: name, vc_uuid, bios_uuid, f00, f01, f02, f03, f04, f05, f06, f07, f08, f09, …)"
     )
+
+
+def test_what_a_vm_calls_itself_leads_to_no_other_directory() -> None:
+    text = LEAST + "vms: {'*': {d: sub/x}}\nuserdata: {file: '{{ vm.name }}.yaml'}\n"
+    (fault,) = faults(text, vm=VMFacts("../web-02"))
+    assert fault == "web.yaml:3: userdata: {{ vm.name }} is part of a file's name here, and holds a /"

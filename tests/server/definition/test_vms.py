@@ -4,12 +4,14 @@ import json
 import textwrap
 from collections.abc import Mapping
 
+import jsonschema
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.definitions import LEAST, faults
-from vmw_cloudinit_metadata.definition import Definition, Source, VMFacts, VMs, parse_vms
+from vmw_cloudinit_metadata.definition import Definition, Source, VMFacts, VMs, parse_vms, schema
 from vmw_cloudinit_metadata.definition.strict_yaml import MAX_KEY
 from vmw_cloudinit_metadata.definition.vms import MAX_PATTERNS
 from vmw_cloudinit_metadata.errors import DefinitionError
@@ -152,3 +154,33 @@ def test_whatever_is_read_without_fault_fits_its_own_samples(raw: list[str], nam
     assert made.rank(name) in (0, 1, 2)
     assert all(made.rank(sample.name) for sample in made.samples())
     assert set(made.samples()) <= set(vms(json.dumps({"vms": {key: {} for key in raw}})).samples())
+
+
+@pytest.mark.parametrize(
+    ("written", "good"),
+    [
+        *[
+            ("[web-01, 'web-*']", True),
+            ("{web-01: {ip: x}, 'db-*': }", True),
+            ("{a: {A_1: '', b: '1'}}", True),
+        ],
+        *[
+            ("[]", False),
+            ("{}", False),
+            ("web-01", False),
+            ("[['x']]", False),
+            ("['']", False),
+            ("{'': {}}", False),
+        ],
+        *[("{a: x}", False), ("{a: {b: [x]}}", False), ("{a: {b: ~}}", False), ("{a: {b-c: x}}", False)],
+        *[("{a: {name: x}}", False), ("{a: {vc_uuid: x}}", False), ('{a: {"b\\n": x}}', False)],
+        (f"[{'x' * (MAX_KEY + 1)}]", False),
+    ],
+)
+def test_an_editor_says_of_it_what_the_server_says(written: str, good: bool) -> None:
+    text = f"{LEAST}vms: {written}\n"
+    assert jsonschema.Draft202012Validator(schema()).is_valid(yaml.safe_load(text)) == good
+    if good:
+        vms(text)
+    else:
+        assert faults(text)
