@@ -9,14 +9,15 @@ import functools
 import importlib.resources
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
-
-import jsonschema
+from typing import TYPE_CHECKING, Any
 
 from vmw_cloudinit_metadata import checks
 from vmw_cloudinit_metadata.definition.accept import Check, Compiler
 from vmw_cloudinit_metadata.definition.source import Path, Place, path_text
 from vmw_cloudinit_metadata.errors import Fault
+
+if TYPE_CHECKING:
+    import jsonschema
 
 _FORMATS: dict[str, Callable[[object], str | None]] = {
     "mac": checks.mac_fault,
@@ -73,7 +74,10 @@ def _accepts() -> Check:
 
 
 @functools.cache
-def _validator() -> jsonschema.protocols.Validator:
+def _validator() -> "jsonschema.protocols.Validator":
+    # Only who has faults pays for it: a tenth of a second, and 4 MB in each process.
+    import jsonschema
+
     checker = jsonschema.FormatChecker(formats=())
     for name, fault in _FORMATS.items():
         checker.checks(name)(functools.partial(_is_faultless, fault))
@@ -92,7 +96,7 @@ def _is_faultless(fault: Callable[[object], str | None], value: object) -> bool:
     return not isinstance(value, str) or fault(value) is None
 
 
-def _sentences(error: jsonschema.ValidationError, unquoted: Collection[Path]) -> Iterator[tuple[Path, str]]:
+def _sentences(error: "jsonschema.ValidationError", unquoted: Collection[Path]) -> Iterator[tuple[Path, str]]:
     path = tuple(error.absolute_path)
     rule: Any = error.schema
     value: Any = error.instance

@@ -1,6 +1,8 @@
 """The schema as functions says what jsonschema says, of every keyword and of any values."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import jsonschema
@@ -73,6 +75,16 @@ def test_each_keyword_means_what_the_standard_says(rule: Any) -> None:
 def test_a_keyword_that_is_not_known_is_not_passed_over() -> None:
     with pytest.raises(KeyError):
         Compiler({}, {}).check({"contains": {}})
+
+
+def test_jsonschema_is_loaded_for_who_has_faults() -> None:
+    program = """
+import sys
+from vmw_cloudinit_metadata.definition import parse_definition
+parse_definition(b"metadata: {instance-id: i, hostname: h}", "a.yaml")
+sys.exit("jsonschema" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
