@@ -1,13 +1,10 @@
-"""What a definition says of the VM it is for, and the pins read alone, for an index."""
+"""What a definition says of the VM it is for, and for how long."""
 
 import textwrap
 import uuid
 from datetime import UTC, datetime
 
-import pytest
-
 from tests.support.definitions import LEAST, parse
-from vmw_cloudinit_metadata.definition import parse_match
 from vmw_cloudinit_metadata.instance import InstanceMatch, ServingWindow
 
 
@@ -38,28 +35,3 @@ def test_a_definition_says_for_which_vm_it_is_and_how_long_its_secrets_are_serve
     assert instance.token == "0123456789"
     assert instance.serve == ServingWindow(3, datetime(2030, 12, 31, 18, tzinfo=UTC), until_reported=True)
     assert parse(LEAST + "serve: {runs: 1}\n").serve == ServingWindow(runs=1)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LEAST + "match: {vc-uuid: 5012ab34-cd56-4e78-9012-3456789abcde}\n",
-        LEAST + "match:\n  # this one\n\n  vc-uuid: 5012ab34-cd56-4e78-9012-3456789abcde\nuserdata: x\n",
-        LEAST + "match:\r\n  vc-uuid: 5012ab34-cd56-4e78-9012-3456789abcde\r\nuserdata: x\r\n",
-        "match : {vc-uuid: 5012ab34-cd56-4e78-9012-3456789abcde}\n" + LEAST,
-        "{metadata: {instance-id: i, hostname: h}, match: {vc-uuid: 5012ab34cd564e7890123456789abcde}}",
-        "metadata: {instance-id: &u 5012ab34cd564e7890123456789abcde, hostname: h}\nmatch: {vc-uuid: *u}\n",
-        "<<: {match: {vc-uuid: 5012ab34cd564e7890123456789abcde}}\n" + LEAST,
-    ],
-)
-def test_the_pins_alone_are_read_as_they_are_with_the_rest(text: str) -> None:
-    match = parse_match(text.encode())
-    assert match == InstanceMatch(uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde"))
-    assert parse(text).match == match
-
-
-@pytest.mark.parametrize(
-    "text", [LEAST, LEAST + "userdata: |\n  match: {vc-uuid: x}\n", "- match", "match", ""]
-)
-def test_what_has_no_pins_has_none_to_read(text: str) -> None:
-    assert parse_match(text.encode()) is None

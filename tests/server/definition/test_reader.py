@@ -94,3 +94,14 @@ def test_where_no_file_can_be_read_its_name_is_a_fault() -> None:
 
 def test_the_text_of_a_source_is_not_shown() -> None:
     assert repr(Source("a.yaml", SECRET.encode())) == "<Source a.yaml of 7>"
+
+
+def test_of_what_depends_on_the_vm_nothing_is_read_and_nothing_said() -> None:
+    root, faults = compose(Source("a.yaml", b"file: '{{ vm.name }}'\nnumber: 0123\n"))
+    assert isinstance(root, yaml.MappingNode)
+    reader = Reader(root, faults, varying={("file",), ("number",)})
+    for _, node, at in reader.items(root, ()):
+        assert isinstance(node, yaml.ScalarNode)
+        assert reader.file(node, at) == b""
+        assert reader.json(node, at) in ("{{ vm.name }}", None)
+    assert reader.faults == []

@@ -5,8 +5,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vmw_cloudinit_metadata.definition.source import Source, path_text
-from vmw_cloudinit_metadata.definition.strict_yaml import MAX_DEPTH, MAX_KEY, MAX_VALUES, compose
+from vmw_cloudinit_metadata.definition.source import Place, Source, path_text
+from vmw_cloudinit_metadata.definition.strict_yaml import MAX_DEPTH, MAX_KEY, MAX_VALUES, compose, place_of
 from vmw_cloudinit_metadata.errors import Fault
 
 SECRET = "hunter2"
@@ -160,3 +160,35 @@ def test_a_tree_is_written_as_it_was_read(tree: object) -> None:
     text = yaml.dump(tree, Dumper=yaml.CSafeDumper, allow_unicode=True)
     root = plain(text)
     assert yaml.load(yaml.serialize(root, Dumper=yaml.CSafeDumper), Loader=yaml.CSafeLoader) == tree
+
+
+def test_merge_keys_are_resolved_and_leave_no_alias_among_the_keys() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], z: 3}\nd: {x: 4, <<: *b}\n"
+    text += "e: {'<<': text}\n"
+    written = yaml.serialize(plain(text), Dumper=yaml.CSafeDumper)
+    assert "*" not in "".join(line.split(":")[0] for line in written.splitlines())
+    assert yaml.load(written, Loader=yaml.CSafeLoader) == {
+        "a": {"x": 1, "y": 1},
+        "b": {"y": 2, "z": 2},
+        "c": {"z": 3, "x": 1, "y": 1},
+        "d": {"x": 4, "y": 2, "z": 2},
+        "e": {"<<": "text"},
+    }
+
+
+@pytest.mark.parametrize("text", ["a: {<<: 5}", "a: {<<: [5]}", "a:\n  <<: [[]]\n"])
+def test_what_is_merged_is_a_mapping(text: str) -> None:
+    fault = only_fault(text)
+    assert (fault.key, fault.text) == ("a", "merges (<<) what is not a mapping")
+
+
+def test_braces_without_quotes_are_no_text() -> None:
+    assert only_fault("a: {{ vm.name }}").text == (
+        "a key is text, not a list or mapping; quote a text that begins with {{"
+    )
+
+
+def test_each_node_knows_its_place() -> None:
+    root = plain("a: 1\nb:\n- 2\n")
+    assert [place_of(key) for key, _ in root.value] == [Place("a.yaml", 1), Place("a.yaml", 2)]
+    assert place_of(root.value[1][1].value[0]) == Place("a.yaml", 3)

@@ -108,32 +108,6 @@ def test_names_may_be_many_and_patterns_few() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "vms: [web-01]\n" + LEAST,
-        LEAST + "vms:\n- web-01\n# and\n- x*\nuserdata: x\n",
-        LEAST + "vms:\n  web-01:\n    ip: 192.0.2.1\n\nuserdata: x\n",
-        "{vms: [web-01], metadata: {instance-id: i, hostname: h}}",
-        "metadata: &m {instance-id: i, hostname: &h web-01}\nvms: [*h]\n",
-        LEAST + "vms: [web-01\n  ]\nbroken: key\n",
-    ],
-)
-def test_the_names_alone_are_read_as_they_are_with_the_rest(text: str) -> None:
-    assert vms(text).rank("web-01") == 2
-
-
-@pytest.mark.parametrize("text", [LEAST, LEAST + "userdata: |\n  vms: [web-01]\n", "- vms", "vms", ""])
-def test_what_names_no_vms_has_none_to_read(text: str) -> None:
-    assert parse_vms(text.encode()) is None
-
-
-@pytest.mark.parametrize("text", ["vms: [", "vms: []", "vms:", "a: b: vms"])
-def test_names_that_cannot_be_read_are_an_error(text: str) -> None:
-    with pytest.raises(DefinitionError):
-        parse_vms(text.encode())
-
-
 def test_a_definition_says_where_its_names_stand() -> None:
     made = Definition(Source("a.yaml", (LEAST + "vms:\n  web-01: {ip: 192.0.2.1}\n").encode()))
     assert made.vms is not None
