@@ -4,7 +4,7 @@ import fnmatch
 import re
 import string
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -49,6 +49,16 @@ class VMs:
             for pattern, fields in table.items()
             if _is_pattern(pattern)
         ]
+
+    @property
+    def names(self) -> Collection[str]:
+        """The plain names, in the order of the file."""
+        return self._names.keys()
+
+    @property
+    def patterns(self) -> Collection[str]:
+        """The patterns, in the order of the file."""
+        return [pattern for pattern, _, _ in self._patterns]
 
     def rank(self, name: str) -> int:
         """Return how well a VM's name fits: 2 by a name, 1 by a pattern, 0 not at all; case counts."""

@@ -62,6 +62,11 @@ def test_a_name_has_its_own_fields_over_those_of_its_patterns(name: str, fields:
     assert made.columns() == {"rack", "size", "row"}
 
 
+def test_names_and_patterns_can_be_listed() -> None:
+    made = vms("vms: {web-02: {x: y}, 'web-*': , web-01: , '[a]': }\n")
+    assert (list(made.names), list(made.patterns)) == (["web-02", "web-01"], ["web-*", "[a]"])
+
+
 def test_the_values_of_a_table_are_the_text_that_stands_in_the_file() -> None:
     made = vms("vms: {a: {x: 0123, y: 12:30, z: no, w: '', v: 2030-01-01}}\n")
     assert made.fields("a") == {"x": "0123", "y": "12:30", "z": "no", "w": "", "v": "2030-01-01"}
