@@ -16,7 +16,7 @@ SERVER = {
     "instance": {"checks", "errors"},
     "nocloud": {"errors", "instance"},
     "userdata": {"checks", "errors"},
-    "definition": {"checks", "errors", "instance"},
+    "definition": {"checks", "errors", "instance", "userdata"},
     "vspc.telnet": set(),
     "vspc.service_uri": set(),
     "vspc.vmware_ext": {"errors", "vspc.service_uri"},

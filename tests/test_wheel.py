@@ -76,8 +76,10 @@ vmw_cloudinit_metadata/definition/definition.py
 vmw_cloudinit_metadata/definition/definition.schema.json
 vmw_cloudinit_metadata/definition/faults.py
 vmw_cloudinit_metadata/definition/fields.py
+vmw_cloudinit_metadata/definition/guestinfo.py
 vmw_cloudinit_metadata/definition/merge.py
 vmw_cloudinit_metadata/definition/parts.py
+vmw_cloudinit_metadata/definition/payload.py
 vmw_cloudinit_metadata/definition/read_definition.py
 vmw_cloudinit_metadata/definition/read_metadata.py
 vmw_cloudinit_metadata/definition/read_network.py

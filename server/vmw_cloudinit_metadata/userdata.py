@@ -121,14 +121,18 @@ def part_fault(part: Part) -> str | None:
     return None
 
 
-def type_fault(value: str) -> str | None:
+def type_fault(value: object) -> str | None:
     """Return what is wrong with the MIME type of a part, or None."""
-    return None if _TYPE.fullmatch(value) else "is not the type of one part, such as text/x-shellscript"
+    return (
+        None
+        if isinstance(value, str) and _TYPE.fullmatch(value)
+        else "is not the type of one part, such as text/x-shellscript"
+    )
 
 
-def filename_fault(value: str) -> str | None:
+def filename_fault(value: object) -> str | None:
     """Return what is wrong with the name of a part, or None."""
-    if _FILENAME.fullmatch(value):
+    if isinstance(value, str) and _FILENAME.fullmatch(value):
         return None
     return "is not a plain file name (at most 100 letters, digits and . _ -)"
 

@@ -7,7 +7,9 @@ import yaml
 
 from vmw_cloudinit_metadata.definition.faults import told
 from vmw_cloudinit_metadata.definition.fields import Fields
+from vmw_cloudinit_metadata.definition.guestinfo import lift
 from vmw_cloudinit_metadata.definition.merge import merge
+from vmw_cloudinit_metadata.definition.payload import make_payloads
 from vmw_cloudinit_metadata.definition.read_definition import read_definition
 from vmw_cloudinit_metadata.definition.reader import Reader
 from vmw_cloudinit_metadata.definition.rules import rule_faults
@@ -37,7 +39,9 @@ def check_defaults(source: Source, read_file: ReadFile | None = None) -> list[Fa
         fields = Fields(tree, [source.name], None)
         reader = Reader(tree, faults + fields.faults, read_file, fields.paths)
         raw = read_definition(reader, tree)
-        faults = [*reader.faults, *rule_faults(raw, reader.places, fields.paths, partial=True)]
+        reader.faults.extend(rule_faults(raw, reader.places, fields.paths, partial=True))
+        make_payloads(reader, raw)
+        faults = reader.faults
     return told(faults, source.name)
 
 
@@ -69,7 +73,8 @@ def _compose_one(source: Source) -> tuple[yaml.Node | None, list[Fault]]:
     if len(source.text) > MAX_DEFINITION:
         text = f"the file is longer than {MAX_DEFINITION // 1024 // 1024} MiB"
         return None, [Fault(source.name, 0, "", text)]
-    return compose(source)
+    root, faults = compose(source)
+    return root and lift(root, faults), faults
 
 
 def _misplaced(defaults: yaml.Node) -> Iterator[Fault]:

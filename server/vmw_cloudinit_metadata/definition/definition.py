@@ -1,8 +1,9 @@
 """A definition: the YAML file of one VM, or of several, read into instances.
 
-The order of things: each source becomes a tree (strict_yaml.py), defaults are merged under the definition
-(defaults.py, merge.py), fields are filled in (fields.py, vms.py), the tree becomes plain values (reader.py
-and the read_*.py), which are held against the schema (rules.py); of these an instance is made.
+The order of things: each source becomes a tree (strict_yaml.py, guestinfo.py), defaults are merged under the
+definition (defaults.py, merge.py), fields are filled in (fields.py, vms.py), the tree becomes plain values
+(reader.py and the read_*.py), which are held against the schema (rules.py), files and parts become user-data
+(payload.py); of these an instance is made.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +14,7 @@ import yaml
 from vmw_cloudinit_metadata.definition.defaults import compose_over
 from vmw_cloudinit_metadata.definition.faults import error_of
 from vmw_cloudinit_metadata.definition.fields import Fields
+from vmw_cloudinit_metadata.definition.payload import make_payloads
 from vmw_cloudinit_metadata.definition.read_definition import read_definition
 from vmw_cloudinit_metadata.definition.reader import Reader
 from vmw_cloudinit_metadata.definition.rules import rule_faults
@@ -94,9 +96,10 @@ class Definition:
     ) -> dict[str, Any]:
         """Return a tree's plain values; what the reader or the rules find wrong is raised."""
         raw: dict[str, Any] = read_definition(reader, tree)
-        faults = [*reader.faults, *rule_faults(raw, reader.places, varying, unquoted)]
-        if faults:
-            raise self._error(faults)
+        reader.faults.extend(rule_faults(raw, reader.places, varying, unquoted))
+        make_payloads(reader, raw)
+        if reader.faults:
+            raise self._error(reader.faults)
         return raw
 
     def _error(self, faults: Sequence[Fault]) -> DefinitionError:

@@ -8,8 +8,11 @@ from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 # Garbage can have a fault on every line; a person reads the first screens.
 MAX_FAULTS = 100
 
-# Nothing inside these is named in a fault: keys inside user-data are user-data.
-_SECRET = re.compile(r"(userdata|vendordata|token)[.\[]")
+# Nothing inside these is named in a fault, for keys inside user-data are user-data: but for the number of a
+# part, and the keys of a source.
+_SECRET = re.compile(
+    r"(?:token|(?:userdata|vendordata)(?:\[\d+\])?(?:\.(?:file|content|encoding|type|filename))?)(?=[.\[]|$)"
+)
 
 
 def error_of(faults: Sequence[Fault], source: str) -> DefinitionError:
@@ -29,4 +32,4 @@ def told(faults: Sequence[Fault], source: str) -> list[Fault]:
 
 def _without_secret(fault: Fault) -> Fault:
     secret = _SECRET.match(fault.key)
-    return fault._replace(key=secret[1]) if secret else fault
+    return fault._replace(key=secret[0]) if secret else fault

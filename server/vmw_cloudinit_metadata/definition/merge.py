@@ -9,6 +9,7 @@ from collections.abc import Callable
 import yaml
 
 from vmw_cloudinit_metadata import instance
+from vmw_cloudinit_metadata.definition.read_userdata import is_source
 from vmw_cloudinit_metadata.definition.reader import is_null
 from vmw_cloudinit_metadata.definition.source import Path
 from vmw_cloudinit_metadata.definition.strict_yaml import mapping, place_of
@@ -55,9 +56,8 @@ def _network_form(node: yaml.MappingNode) -> str:
 
 
 def _userdata_form(node: yaml.MappingNode) -> object:
-    """Tell cloud-config from a source (``file``, ``content``), which is one value and is like no other."""
-    keys = {key.value for key, _ in node.value}
-    return node if "file" in keys or "content" in keys else "cloud-config"
+    """Tell cloud-config from a source, which is one value and is like no other."""
+    return node if is_source(node) else "cloud-config"
 
 
 _SPELLINGS: dict[Path, Callable[[str], str]] = {("metadata",): _metadata_name}

@@ -18,6 +18,8 @@ def read_metadata(reader: Reader, root: yaml.Node, path: Path) -> Any:
     for key, node, at in reader.items(root, path):
         name = instance.METADATA_KEYS.get(key)
         raw[key] = reader.text(node, at) if name else reader.json(node, at)
+        if name == "hostname" and name in spelt and raw[key] == raw[spelt[name]]:
+            continue  # documents of 0.0.8, and many of guestinfo, say it in both ways
         if name in spelt:
             line = reader.places[*path, spelt[name]].line
             reader.fault(at, f"means the same as {spelt[name]} on line {line}")

@@ -91,22 +91,24 @@ class Reader:
             return node.value == "true"
         return self.text(node, path)
 
-    def file(self, node: yaml.ScalarNode, path: Path) -> bytes | None:
-        """Return the bytes of the file that a scalar names, as a path beside its source; None is a fault."""
-        if path in self._varying:
-            return b""
+    def varies(self, path: Path) -> bool:
+        """Tell whether a value has fields that are not filled in yet."""
+        return path in self._varying
+
+    def file(self, name: str, path: Path) -> bytes | None:
+        """Return the bytes of the file of this name beside the source that says it; None is a fault."""
         if self._read_file is None:
             self.fault(path, "names a file, and none can be read here")
             return None
         try:
-            return self._read_file(place_of(node).source, node.value)
+            return self._read_file(self.places[path].source, name)
         except DefinitionError as error:
             self.fault(path, str(error))
             return None
 
     def fault(self, path: Path, text: str) -> None:
         """Note what is wrong with a value that was read: the end of a sentence."""
-        if path not in self._varying:
+        if not self.varies(path):
             self.faults.append(Fault(*self.places[path], path_text(path), text))
 
 

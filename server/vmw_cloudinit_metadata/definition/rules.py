@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vmw_cloudinit_metadata import checks
+from vmw_cloudinit_metadata import checks, userdata
 from vmw_cloudinit_metadata.definition.accept import Check, Compiler
 from vmw_cloudinit_metadata.definition.source import Path, Place, path_text
 from vmw_cloudinit_metadata.errors import Fault
@@ -26,6 +26,8 @@ _FORMATS: dict[str, Callable[[object], str | None]] = {
     "ipv4-netmask": checks.netmask_fault,
     "ssh-public-key": checks.public_key_fault,
     "user-data": checks.userdata_fault,
+    "part-type": userdata.type_fault,
+    "part-filename": userdata.filename_fault,
     "uuid": checks.uuid_fault,
     "time": checks.time_fault,
     "token": checks.token_fault,

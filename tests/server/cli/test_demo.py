@@ -67,10 +67,10 @@ def test_a_vm_without_a_definition_is_one_sentence_at_once(tmp_path: Path) -> No
 
 
 def test_the_faults_of_a_definition_are_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "web-01.yaml").write_text("metadata: {hostname: web-01}\n")
+    (tmp_path / "web-01.yaml").write_text("metadata: {instance-id: i-1}\n")
     result = command.server("demo", str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")
-    assert "web-01.yaml:1: metadata: instance-id is missing" in result.stderr
+    assert "web-01.yaml:1: metadata: hostname is missing" in result.stderr
 
 
 def test_when_it_is_ended_nothing_is_left(tmp_path: Path) -> None:

@@ -278,4 +278,4 @@ def test_of_many_fields_some_are_named() -> None:
 def test_what_a_vm_calls_itself_leads_to_no_other_directory() -> None:
     text = LEAST + "vms: {'*': {d: sub/x}}\nuserdata: {file: '{{ vm.name }}.yaml'}\n"
     (fault,) = faults(text, vm=VMFacts("../web-02"))
-    assert fault == "web.yaml:3: userdata: {{ vm.name }} is part of a file's name here, and holds a /"
+    assert fault == "web.yaml:3: userdata.file: {{ vm.name }} is part of a file's name here, and holds a /"

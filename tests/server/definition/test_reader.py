@@ -77,18 +77,15 @@ def test_a_file_is_read_beside_the_source_that_names_it() -> None:
     reader = Reader(root, faults, read_file)
     contents = []
     for _, node, at in reader.items(root, ()):
-        assert isinstance(node, yaml.ScalarNode)
-        contents.append(reader.file(node, at))
+        contents.append(reader.file(node.value, at))
     assert contents == [b"\xff", None]
     assert asked == [("sub/a.yaml", "users.yaml"), ("sub/a.yaml", "/etc/passwd")]
     assert faults == [Fault("sub/a.yaml", 2, "other", "leads out of the directory")]
 
 
 def test_where_no_file_can_be_read_its_name_is_a_fault() -> None:
-    reader, nodes, faults = read("file: x\n")
-    node = nodes["file"]
-    assert isinstance(node, yaml.ScalarNode)
-    assert reader.file(node, ("file",)) is None
+    reader, _, faults = read("file: x\n")
+    assert reader.file("x", ("file",)) is None
     assert faults == [Fault("a.yaml", 1, "file", "names a file, and none can be read here")]
 
 
@@ -101,7 +98,7 @@ def test_of_what_depends_on_the_vm_nothing_is_read_and_nothing_said() -> None:
     assert isinstance(root, yaml.MappingNode)
     reader = Reader(root, faults, varying={("file",), ("number",)})
     for _, node, at in reader.items(root, ()):
-        assert isinstance(node, yaml.ScalarNode)
-        assert reader.file(node, at) == b""
+        assert reader.varies(at)
+        assert reader.file(node.value, at) is None
         assert reader.json(node, at) in ("{{ vm.name }}", None)
     assert reader.faults == []

@@ -17,8 +17,7 @@ def test_a_broken_file_is_logged_once_per_change(store: Store, caplog: pytest.Lo
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == (
-        f"'web-01' is not served: {path}:1: metadata: instance-id is missing\n"
-        f"{path}:1: metadata: hostname is missing\n"
+        f"'web-01' is not served: {path}:1: metadata: hostname is missing\n"
         f"{path}:2: xyz: is not a known key"
         " (known: metadata, network, userdata, vendordata, match, token, serve, vms)"
     )
@@ -45,7 +44,7 @@ def test_a_name_with_line_ends_makes_no_lines_in_the_log(
 def test_faults_are_raised_and_none_is_returned_where_there_is_no_file(store: Store) -> None:
     path = store.write("web-01.yaml", "metadata: {}\n")
     for _ in range(2):
-        with pytest.raises(DefinitionError, match="instance-id is missing") as raised:
+        with pytest.raises(DefinitionError, match="hostname is missing") as raised:
             store.driver.get_instance(vm("web-01"))
         assert raised.value.logged
     path.unlink()

@@ -125,7 +125,7 @@ def test_a_definition_that_is_found_by_uuid_and_has_faults_is_a_fault(open_store
     store.write("web-01.yaml", GOOD.format("name"))
     assert store.ask("web-01", VC) is None
     (fault,) = store.faults
-    assert "a.yaml:1: metadata: instance-id is missing" in fault
+    assert "a.yaml:1: metadata: hostname is missing" in fault
 
 
 def test_a_uuid_that_two_definitions_claim_finds_neither(

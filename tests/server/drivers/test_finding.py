@@ -153,7 +153,7 @@ def test_what_cannot_be_loaded_is_a_fault_that_is_not_logged(
     store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = store.write("web-01.yaml", "metadata: {}\n")
-    with pytest.raises(DefinitionError, match="instance-id is missing"):
+    with pytest.raises(DefinitionError, match="hostname is missing"):
         store.driver.load(str(path))
     with pytest.raises(DefinitionError, match=r"web-02\.yaml: cannot be read: there is no such file$"):
         store.driver.load(str(store.directory / "web-02.yaml"))
