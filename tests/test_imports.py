@@ -37,7 +37,7 @@ SERVER = {
     "vspc.admission": {"checks", "errors", "log", "vspc.access"},
     "vspc.snapshot": {"errors", "instance", "nocloud"},
     "vspc.version2": {"errors", "vspc.snapshot", "wire"},
-    "vspc.run": {"errors", "instance", "log", "vspc.access", "vspc.snapshot", "vspc.version2"},
+    "vspc.run": {"errors", "instance", "log", "userdata", "vspc.access", "vspc.snapshot", "vspc.version2"},
     "vspc.vm_client": {
         *("errors", "instance", "nocloud", "wire"),
         *("vspc.report", "vspc.run", "vspc.snapshot", "vspc.version2"),

@@ -13,6 +13,7 @@ from typing import Protocol
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import describe, printable
+from vmw_cloudinit_metadata.userdata import line_seconds
 from vmw_cloudinit_metadata.vspc import access, version2
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot, checked
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
@@ -33,6 +34,10 @@ MAX_RUN_SECONDS = 900.0
 RETRY_SECONDS = 5
 # The longest that a guest waits when it is told to.
 MAX_RETRY_SECONDS = 30
+
+# A first boot waits so long for its first answer, a guest of 0.0.8 half as long for a whole one. What takes
+# longer to send may be meant, but nobody would guess why that boot takes minutes.
+FIRST_BOOT_SECONDS = 120.0
 
 # These hold secrets, and a definition may say for how long they are served.
 SECRET_DOCUMENTS = ("userdata", "vendordata")
@@ -70,6 +75,7 @@ class Runs:
         # By the VM's clock; of version 1 the absence of a run ends then, too.
         self._version_1_ends = self._version_2_ends = -math.inf
         self._complaint = ""
+        self._noted_length = 0
 
     async def answer(self, request: Request) -> Answer:
         """Answer a request of version 2 for one of the documents."""
@@ -163,7 +169,19 @@ class Runs:
                     "the server cannot tell whether this VM may be served; see its log", RETRY_SECONDS
                 )
             run.asked = True
+            if run.denied is None:
+                self._note_length(run.snapshot)
         return None if run.denied is None else version2.refusal(Status.DENIED, run.denied)
+
+    def _note_length(self, snapshot: Snapshot) -> None:
+        """Say once how long what is about to be served will take, if that is long."""
+        length = len(snapshot.documents.user_data) + len(snapshot.documents.vendor_data or b"")
+        seconds = line_seconds(length)
+        if seconds > FIRST_BOOT_SECONDS and length != self._noted_length:
+            self._noted_length = length
+            what = f"{length:,} bytes of user-data and vendor-data"
+            takes = f"{seconds:.0f} s on a line of 115200 baud, less if they compress"
+            self._vm.logger.warning("%r gets %s: %s", self._vm.vm_name, what, takes)
 
     def _complain(self, level: int, text: str) -> None:
         # Guests ask again every few seconds; the log hears of a fault once.

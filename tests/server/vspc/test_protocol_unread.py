@@ -57,7 +57,8 @@ def test_a_vm_that_asks_and_does_not_read_is_dropped_in_time_and_the_operator_to
             assert not site.server._sessions
 
     run(test())
-    (line,) = warnings(caplog)
+    long, line = warnings(caplog)
+    assert "on a line of 115200 baud" in long
     assert re.fullmatch(CLOSED, line)
 
 

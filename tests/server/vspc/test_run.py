@@ -12,7 +12,13 @@ import pytest
 from vmw_cloudinit_metadata.errors import ConfigurationError, DefinitionError, DriverBusyError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc import access
-from vmw_cloudinit_metadata.vspc.run import MAX_RUN_SECONDS, RUN_SECONDS, SNAPSHOT_SECONDS, Runs
+from vmw_cloudinit_metadata.vspc.run import (
+    FIRST_BOOT_SECONDS,
+    MAX_RUN_SECONDS,
+    RUN_SECONDS,
+    SNAPSHOT_SECONDS,
+    Runs,
+)
 from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 
@@ -342,6 +348,32 @@ def test_a_decision_that_takes_its_time_is_busy(caplog: pytest.LogCaptureFixture
 
     vm.may_serve = wait_for_the_disk
     assert (vm.ask().status, vm.ask().pairs) == (Status.BUSY, (("retry", "7"),))
+    assert caplog.messages == []
+
+
+def test_user_data_that_takes_longer_than_a_first_boot_waits_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    longest = int(FIRST_BOOT_SECONDS * 8640)  # in base64, 8,640 bytes a second
+    vm = VM(web("x" * longest))
+    vm.ask(limit=1)
+    assert caplog.messages == []
+    vm.instance = web("x" * longest, vendordata="x")
+    vm.ask("metadata", SECOND)
+    assert caplog.messages == []
+    for run in (SECOND, FIRST, SECOND):
+        vm.ask(run=run, limit=1)
+    wait(vm.runs.version_1_secrets())
+    assert caplog.messages == [
+        "'web-01' gets 1,036,801 bytes of user-data and vendor-data:"
+        " 120 s on a line of 115200 baud, less if they compress"
+    ]
+
+
+def test_how_long_it_takes_is_not_said_of_what_is_not_served(caplog: pytest.LogCaptureFixture) -> None:
+    vm = VM(web("x" * 2_000_000))
+    vm.sentence = "no more"
+    vm.ask()
     assert caplog.messages == []
 
 
