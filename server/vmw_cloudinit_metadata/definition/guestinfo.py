@@ -13,8 +13,11 @@ from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 from vmw_cloudinit_metadata.userdata import ENCODINGS, decode
 
 _NETWORK, _ENCODING = "network", "network.encoding"
-_KEYS = ("public-keys", "public_keys")
+_PUBLIC_KEYS = ("public-keys", "public_keys")
 _KEYS_DATA = ("public-keys-data", "public_keys_data")
+
+# The keys of metadata that are looked at here.
+KEYS = (_NETWORK, _ENCODING, *_KEYS_DATA)
 
 _Item = tuple[yaml.ScalarNode, yaml.Node]
 
@@ -31,7 +34,7 @@ def lift(root: yaml.Node, faults: list[Fault]) -> yaml.Node:
     if key is None or not isinstance(metadata, yaml.MappingNode):
         return root
     inner = _items(metadata)
-    if inner.keys().isdisjoint((_NETWORK, _ENCODING, *_KEYS_DATA)):
+    if inner.keys().isdisjoint(KEYS):
         return root
     network, encoding = inner.pop(_NETWORK, None), inner.pop(_ENCODING, None)
     _lift_keys(inner, faults)
@@ -60,10 +63,10 @@ def _lift_keys(metadata: dict[str, _Item], faults: list[Fault]) -> None:
         else:
             faults.append(_fault((said, node), "is neither text, one key a line, nor a list of keys"))
             continue
-        spelt = next((key for key in _KEYS if key in metadata), None)
+        spelt = next((key for key in _PUBLIC_KEYS if key in metadata), None)
         if spelt is None:
-            key = _text(_KEYS[0], place_of(said))
-            metadata[_KEYS[0]] = key, sequence(keys, place_of(node), flow_style=False)
+            key = _text(_PUBLIC_KEYS[0], place_of(said))
+            metadata[_PUBLIC_KEYS[0]] = key, sequence(keys, place_of(node), flow_style=False)
             continue
         key, others = metadata[spelt]
         if isinstance(others, yaml.SequenceNode):
@@ -78,7 +81,7 @@ def _decoded(network: _Item, encoding: _Item | None, faults: list[Fault]) -> yam
     text = node.value.encode()
     if encoding is not None and not is_null(encoding[1]):
         if encoding[1].value not in ENCODINGS:
-            faults.append(_fault(encoding, f"is none of {', '.join(ENCODINGS)}"))
+            faults.append(_fault(encoding, "is none of base64, gzip and gzip+base64 (or b64, gz, gz+b64)"))
             return None
         try:
             text = decode(text, encoding[1].value)

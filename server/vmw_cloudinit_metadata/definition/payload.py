@@ -18,13 +18,16 @@ def make_payloads(reader: Reader, raw: Any) -> None:
         reader: it has read the definition.
         raw: the plain values of a definition, as read_definition.py has made them.
     """
-    given = [key for key in ("userdata", "vendordata") if isinstance(raw, dict) and key in raw]
-    for key in given:
-        if not any(fault.key.startswith(key) for fault in reader.faults):
+    given = raw if isinstance(raw, dict) else {}
+    for key in ("userdata", "vendordata"):
+        if isinstance(given.get(key), dict | list) and not any(
+            fault.key.startswith(key) for fault in reader.faults
+        ):
             raw[key] = _make(reader, raw[key], (key,))
 
 
 def _make(reader: Reader, raw: Any, path: Path) -> str | bytes:
+    """Return what a guest gets of a source or of parts; nothing where that cannot be had."""
     made = _join(reader, raw, path) if isinstance(raw, list) else _content(reader, raw, path)
     if made is None:
         return b""

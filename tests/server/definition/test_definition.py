@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.server.definition.strategies import definitions
 from tests.support.definitions import LEAST, faults, metadata, parse
 from vmw_cloudinit_metadata import nocloud
-from vmw_cloudinit_metadata.definition import parse_definition, parse_match, schema
+from vmw_cloudinit_metadata.definition import guestinfo, parse_definition, parse_match, schema
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import (
     DEFAULT_USERDATA,
@@ -251,7 +251,7 @@ def test_every_key_of_an_instance_stands_in_the_schema() -> None:
     properties = schema()["properties"]
     assert tuple(properties) == (*INSTANCE_KEYS, "vms")
     assert tuple(properties["network"]["properties"]) == NETWORK_KEYS
-    assert set(properties["metadata"]["properties"]) == set(METADATA_KEYS)
+    assert set(properties["metadata"]["properties"]) == {*METADATA_KEYS, *guestinfo.KEYS}
     assert tuple(properties["match"]["properties"]) == MATCH_KEYS
     assert tuple(properties["serve"]["properties"]) == SERVE_KEYS
 

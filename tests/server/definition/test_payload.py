@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.definitions import SECRET
 from vmw_cloudinit_metadata.checks import MAX_USERDATA
-from vmw_cloudinit_metadata.definition import Definition, Source, schema
+from vmw_cloudinit_metadata.definition import Definition, Source, VMFacts, check_defaults, schema
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.userdata import ENCODINGS, Part, multipart
 
@@ -252,6 +252,86 @@ def test_the_place_of_each_part_and_of_its_keys_is_known() -> None:
     }
 
 
+# Several VMs
+
+
+def test_of_several_vms_each_gets_its_own() -> None:
+    text = """\
+metadata: {hostname: "{{ vm.name }}"}
+vms: {web-01: {role: web}, db-01: {role: db}}
+userdata:
+  - file: web.sh
+    filename: "{{ vm.role }}.sh"
+  - |
+    #cloud-config
+    hostname: {{ vm.name }}
+vendordata:
+  content: "#!/bin/sh\\necho {{ vm.role }}"
+"""
+    definition = Definition(Source("web-01.yaml", text.encode()), read_file=read_file)
+    for name, role in (("web-01", "web"), ("db-01", "db")):
+        instance = definition.instance(VMFacts(name))
+        assert instance.userdata == multipart(
+            [
+                Part(SCRIPT, filename=f"{role}.sh"),
+                Part(f"#cloud-config\nhostname: {name}\n".encode()),
+            ]
+        )
+        assert instance.vendordata == f"#!/bin/sh\necho {role}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("{file: '{{ vm.role }}.sh'}", "3: userdata.file: cannot be read: No such file or directory"),
+        ("{file: ['{{ vm.role }}']}", "3: userdata.file: is not the path of a file"),
+        ("{content: ['{{ vm.role }}']}", "3: userdata.content: is neither text nor a mapping"),
+        ("{content: x, encoding: '{{ vm.role }}'}", "3: userdata.encoding: is none of base64, gzip and"),
+        ("[{content: '{{ vm.role }}'}]", "3: userdata[0]: begins with no header that cloud-init knows"),
+        ("[['{{ vm.role }}']]", "3: userdata[0]: is neither text nor a mapping"),
+    ],
+)
+def test_what_depends_on_the_vm_is_told_when_the_vm_asks(lines: str, sentence: str) -> None:
+    text = f"{LEAST}vms: {{web-01: {{role: else}}}}\nuserdata: {lines}\n"
+    definition = Definition(Source("web-01.yaml", text.encode()), read_file=read_file)
+    with pytest.raises(DefinitionError) as caught:
+        definition.instance(VMFacts("web-01"))
+    (found,) = str(caught.value).splitlines()
+    assert found.startswith(f"web-01.yaml:{sentence}")
+
+
+def test_what_depends_on_no_vm_is_told_at_once() -> None:
+    text = f"{LEAST}vms: ['*']\nuserdata: [{{content: '{{{{ vm.name }}}}'}}, {{file: else.sh}}]\n"
+    with pytest.raises(DefinitionError, match=r"^web-01.yaml:3: userdata\[1\].file: cannot be read"):
+        Definition(Source("web-01.yaml", text.encode()), read_file=read_file)
+
+
+def test_the_file_of_a_default_is_beside_the_default() -> None:
+    asked = []
+
+    def read(source: str, name: str) -> bytes:
+        asked.append((source, name))
+        return SCRIPT
+
+    definition = Source("sub/web-01.yaml", b"metadata: {hostname: web-01}\nvendordata: {file: b.sh}\n")
+    defaults = Source("_defaults.yaml", b"userdata: {file: a.sh}\n")
+    assert Definition(definition, [defaults], read).instance().userdata == SCRIPT
+    assert asked == [("_defaults.yaml", "a.sh"), ("sub/web-01.yaml", "b.sh")]
+
+
+def test_defaults_by_themselves_are_read_as_well() -> None:
+    defaults = Source(
+        "web-01.yaml", b"userdata:\n- file: web.sh\n- {file: else.sh}\n- {content: x, mode: y}\n"
+    )
+    assert [str(fault) for fault in check_defaults(defaults, read_file)] == [
+        "web-01.yaml:4: userdata[2]: has a key that is none of file, content, encoding, type and filename"
+    ]
+    defaults = Source("web-01.yaml", b"userdata:\n- file: web.sh\n- {file: else.sh}\n")
+    assert [str(fault) for fault in check_defaults(defaults, read_file)] == [
+        "web-01.yaml:3: userdata[1].file: cannot be read: No such file or directory"
+    ]
+
+
 # The schema that editors read
 
 
@@ -279,6 +359,8 @@ def test_an_editor_refuses_what_we_refuse(lines: str) -> None:
 
 def test_the_encodings_of_the_schema_are_those_that_are_decoded() -> None:
     assert tuple(schema()["$defs"]["source"]["properties"]["encoding"]["enum"]) == ENCODINGS
+    metadata = schema()["properties"]["metadata"]["properties"]
+    assert tuple(metadata["network.encoding"]["enum"]) == ENCODINGS
 
 
 anything = st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from([*FILES, *ENCODINGS])
