@@ -106,6 +106,14 @@ vmw_cloudinit_metadata/examples/web-01.yaml
 vmw_cloudinit_metadata/examples/worker-01.yaml
 vmw_cloudinit_metadata/instance.py
 vmw_cloudinit_metadata/log.py
+vmw_cloudinit_metadata/network/__init__.py
+vmw_cloudinit_metadata/network/nic.py
+vmw_cloudinit_metadata/network/nics.py
+vmw_cloudinit_metadata/network/render.py
+vmw_cloudinit_metadata/network/route.py
+vmw_cloudinit_metadata/network/version1.py
+vmw_cloudinit_metadata/network/version2.py
+vmw_cloudinit_metadata/network/whole.py
 vmw_cloudinit_metadata/nocloud.py
 vmw_cloudinit_metadata/py.typed
 vmw_cloudinit_metadata/simulator/__init__.py

@@ -7,18 +7,14 @@ YAML files definition/'s. Nor does it decide: who is refused is vspc/access.py's
 """
 
 import copy
-import ipaddress
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vmw_cloudinit_metadata import network
 from vmw_cloudinit_metadata.checks import (
-    address_fault,
-    interface_fault,
-    mac_fault,
-    netmask_fault,
     parse_time,
     parse_uuid,
     public_key_fault,
@@ -29,11 +25,11 @@ from vmw_cloudinit_metadata.checks import (
     uuid_fault,
 )
 from vmw_cloudinit_metadata.errors import DefinitionError
+from vmw_cloudinit_metadata.network import InstanceNetworkData as InstanceNetworkData  # as in 0.0.8
+from vmw_cloudinit_metadata.network import Network
 
 # What 0.0.8 serves when a definition has no user-data: cloud-init takes it, and does nothing.
 DEFAULT_USERDATA = "#cloud-config\n{}"
-
-Address = ipaddress.IPv4Address | str
 
 # The keys of a dictionary, in both spellings: dashes (the README of 0.0.8) and underscores (its code).
 METADATA_KEYS = {
@@ -51,7 +47,6 @@ METADATA_KEYS = {
     "public-keys": "public_keys",
     "public_keys": "public_keys",
 }
-NETWORK_KEYS = ("mac", "name", "address", "netmask", "gateway", "search", "nameservers")
 MATCH_KEYS = ("vc-uuid", "bios-uuid")
 SERVE_KEYS = ("runs", "until", "until-reported")
 INSTANCE_KEYS = ("metadata", "network", "userdata", "vendordata", "match", "token", "serve")
@@ -118,65 +113,6 @@ class InstanceMetadata:
         for number, key in enumerate(self.public_keys):
             if fault := public_key_fault(key):
                 yield f"metadata.public-keys[{number}]: {fault}"
-
-
-class InstanceNetworkData:
-    """One network card with one static IPv4 address; addresses are text or ``ipaddress.IPv4Address``.
-
-    ``address`` and ``netmask`` are needed, the rest is optional. ``mac`` says which card of the VM is meant,
-    ``name`` what it is called in the guest: the card with that address is renamed.
-    """
-
-    def __init__(self, raw: Mapping[str, Any] | None = None) -> None:
-        self.mac: str | None = None
-        self.name: str | None = None
-        self.address: Address | None = None
-        self.netmask: Address | None = None
-        self.gateway: Address | None = None
-        self.search: list[str] = []
-        self.nameservers: list[Address] = []
-        raw = _mapping("network", raw)
-        _refuse_unknown("network", raw, NETWORK_KEYS)
-        for key, value in raw.items():
-            if value is not None:
-                setattr(self, key, value)
-        if isinstance(self.search, str):
-            self.search = self.search.split()
-
-    def __repr__(self) -> str:
-        return f"<InstanceNetworkData {self.address} netmask {self.netmask} gateway {self.gateway}>"
-
-    def copy(self) -> "InstanceNetworkData":
-        """Return network data that shares nothing that can be changed with this one."""
-        other = copy.copy(self)
-        other.search = list(self.search)
-        other.nameservers = list(self.nameservers)
-        return other
-
-    def faults(self) -> Iterator[str]:
-        """Yield a line ``network.KEY: what is wrong`` for each fault."""
-        for key, value, check, needed in (
-            ("mac", self.mac, mac_fault, False),
-            ("name", self.name, interface_fault, False),
-            ("address", self.address, address_fault, True),
-            ("netmask", self.netmask, netmask_fault, True),
-            ("gateway", self.gateway, address_fault, False),
-        ):
-            if value is None:
-                if needed:
-                    yield f"network.{key}: is missing"
-            elif fault := check(value):
-                yield f"network.{key}: {fault}"
-        for name, values, check in (
-            ("search", self.search, text_fault),
-            ("nameservers", self.nameservers, address_fault),
-        ):
-            if not isinstance(values, list | tuple):
-                yield f"network.{name}: is not a list"
-                continue
-            for number, value in enumerate(values):
-                if fault := check(value):
-                    yield f"network.{name}[{number}]: {fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,15 +224,13 @@ class InstanceData:
         self._metadata = value
 
     @property
-    def network(self) -> InstanceNetworkData | None:
-        """The network card, or None: then the guest's image decides."""
+    def network(self) -> Network | None:
+        """A network card, a list of them, a whole network-config, or None: then the guest's image decides."""
         return self._network
 
     @network.setter
-    def network(self, value: InstanceNetworkData | Mapping[str, Any] | None) -> None:
-        if value is not None and not isinstance(value, InstanceNetworkData):
-            value = InstanceNetworkData(value)
-        self._network = value
+    def network(self, value: Network | Mapping[str, Any] | Sequence[Any] | None) -> None:
+        self._network = network.from_raw(value)
 
     def __repr__(self) -> str:
         """Show what identifies the instance; user-data is a secret."""
@@ -306,7 +240,7 @@ class InstanceData:
         """Return an instance that shares nothing that can be changed with this one."""
         other = copy.copy(self)
         other._metadata = self._metadata and self._metadata.copy()
-        other._network = self._network and self._network.copy()
+        other._network = network.copy(self._network)
         return other
 
     def for_vm(self, vc_uuid: uuid.UUID | None, bios_uuid: uuid.UUID | None) -> "InstanceData":
@@ -345,8 +279,7 @@ class InstanceData:
             yield "metadata: is missing"
         else:
             yield from self.metadata.faults()
-        if self.network is not None:
-            yield from self.network.faults()
+        yield from network.faults(self.network)
         for key, value, check, needed in (
             ("userdata", self.userdata, userdata_fault, True),
             ("vendordata", self.vendordata, userdata_fault, False),

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from vmw_cloudinit_metadata import network
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata
 
@@ -19,12 +20,17 @@ _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """One instance, rendered; a document is None where the instance has nothing for it."""
+    """One instance, rendered; a document is None where the instance has nothing for it.
+
+    ``network_config_version_1`` is network-config for guests of version 1 of the packets, which has no
+    placeholders.
+    """
 
     meta_data: bytes
     network_config: bytes | None
     user_data: bytes
     vendor_data: bytes | None = None
+    network_config_version_1: bytes | None = None
 
     def __repr__(self) -> str:
         """Show sizes: documents are secrets."""
@@ -52,6 +58,7 @@ def render(instance: InstanceData) -> Documents:
         render_network_config(instance),
         render_user_data(instance),
         render_vendor_data(instance),
+        render_network_config(instance, placeholders=False),
     )
 
 
@@ -79,30 +86,15 @@ def render_meta_data(instance: InstanceData) -> bytes:
     return _json(document)
 
 
-def render_network_config(instance: InstanceData) -> bytes | None:
-    """Render network-config, version 1, as JSON (which is YAML too); None without network data.
+def render_network_config(instance: InstanceData, placeholders: bool = True) -> bytes | None:
+    """Render network-config as JSON (which is YAML too); None without network data.
 
-    cloud-init finds the card by ``mac_address``, which it compares in lower case, and renames it to ``name``;
-    without one it configures whatever card has that name.
+    A card whose MAC address nobody has given has ``@N`` for it, for guests of version 2 of the packets: they
+    put that of their N-th card there. Without ``placeholders``, for those of version 1, it is left out, and
+    cloud-init configures whatever card has the name.
     """
-    network = instance.network
-    if network is None:
-        return None
-    subnet: dict[str, Any] = {
-        "type": "static",
-        "address": str(network.address),
-        "netmask": str(network.netmask),
-    }
-    if network.gateway is not None:
-        subnet["gateway"] = str(network.gateway)
-    if network.search:
-        subnet["dns_search"] = [str(name) for name in network.search]
-    if network.nameservers:
-        subnet["dns_nameservers"] = [str(address) for address in network.nameservers]
-    card: dict[str, Any] = {"type": "physical", "name": network.name or "eth0", "subnets": [subnet]}
-    if network.mac is not None:
-        card["mac_address"] = network.mac.lower()
-    return _json({"version": 1, "config": [card]})
+    document = network.document(instance.network, placeholders)
+    return None if document is None else _json(document)
 
 
 def render_user_data(instance: InstanceData) -> bytes:

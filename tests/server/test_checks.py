@@ -9,11 +9,20 @@ from hypothesis import strategies as st
 
 from vmw_cloudinit_metadata.checks import (
     address_fault,
+    destination_fault,
+    metric_fault,
+    mtu_fault,
     netmask_fault,
+    own_address_fault,
+    parse_address,
+    parse_destination,
+    parse_own_address,
     parse_time,
     parse_uuid,
+    path_text,
     time_fault,
     token_fault,
+    truth_fault,
     uuid_fault,
 )
 
@@ -26,10 +35,123 @@ def test_some_addresses_are_no_machines(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["192.0.2", "192.0.2.1/24", "192.0.2.01", "::1", "", " 192.0.2.1", 3221225985]
+    ("value", "what"),
+    [
+        ("192.0.2", "is not an IPv4 address"),
+        ("192.0.2.1/24", "is not an IPv4 address"),
+        ("192.0.2.01", "is not an IPv4 address"),
+        ("2001:db8::/64", "is not an IPv6 address"),
+        ("2001:db8::g", "is not an IPv6 address"),
+        ("fe80::1%eth0", "is not an IPv6 address"),
+        ("", "is neither an IPv4 nor an IPv6 address"),
+        (" 192.0.2.1", "is neither an IPv4 nor an IPv6 address"),
+        (3221225985, "is neither an IPv4 nor an IPv6 address"),
+        (ipaddress.ip_interface("192.0.2.1/24"), "is neither an IPv4 nor an IPv6 address"),
+    ],
 )
-def test_what_is_not_an_ipv4_address_is_said_to_be_none(value: Any) -> None:
-    assert address_fault(value) == "is not an IPv4 address"
+def test_what_is_no_address_is_said_to_be_none(value: Any, what: str) -> None:
+    assert address_fault(value) == what
+
+
+@pytest.mark.parametrize("value", ["192.0.2.1", "127.0.0.53", "::1", "fe80::1", "2001:DB8::1"])
+def test_an_address_is_text_or_an_object(value: str) -> None:
+    assert address_fault(value) is None
+    assert parse_address(value) == parse_address(ipaddress.ip_address(value)) == ipaddress.ip_address(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "address", "prefix"),
+    [
+        ("192.0.2.1", "192.0.2.1", None),
+        ("192.0.2.1/24", "192.0.2.1", 24),
+        ("192.0.2.1/32", "192.0.2.1", 32),
+        ("2001:db8::1/64", "2001:db8::1", 64),
+        ("2001:db8::1/128", "2001:db8::1", 128),
+        (ipaddress.ip_interface("192.0.2.1/24"), "192.0.2.1", 24),
+        (ipaddress.ip_address("2001:db8::1"), "2001:db8::1", None),
+    ],
+)
+def test_an_own_address_may_have_a_prefix_length(value: Any, address: str, prefix: int | None) -> None:
+    assert own_address_fault(value) is None
+    assert parse_own_address(value) == (ipaddress.ip_address(address), prefix)
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("192.0.2.300/24", "is not an IPv4 address"),
+        ("192.0.2.1/33", "has no prefix length from 1 to 32 behind its slash"),
+        ("192.0.2.1/0", "has no prefix length from 1 to 32 behind its slash"),
+        ("192.0.2.1/", "has no prefix length from 1 to 32 behind its slash"),
+        ("192.0.2.1/+24", "has no prefix length from 1 to 32 behind its slash"),
+        ("192.0.2.1/255.255.255.0", "has no prefix length from 1 to 32 behind its slash"),
+        ("2001:db8::1/129", "has no prefix length from 1 to 128 behind its slash"),
+        ("2001:db8::1/64/64", "has no prefix length from 1 to 128 behind its slash"),
+        ("ff02::1/64", "is not the address of one machine"),
+        ("dhcp", "is neither an IPv4 nor an IPv6 address"),
+        (24, "is neither an IPv4 nor an IPv6 address"),
+        (None, "is neither an IPv4 nor an IPv6 address"),
+    ],
+)
+def test_what_is_no_own_address_is_said_to_be_none(value: Any, what: str) -> None:
+    assert own_address_fault(value) == what
+    assert parse_own_address(value) is None or "machine" in what
+
+
+@pytest.mark.parametrize(
+    ("value", "network"),
+    [
+        ("198.51.100.0/24", "198.51.100.0/24"),
+        ("198.51.100.7", "198.51.100.7/32"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("2001:db8:1::/48", "2001:db8:1::/48"),
+        (ipaddress.ip_network("198.51.100.0/24"), "198.51.100.0/24"),
+    ],
+)
+def test_a_route_leads_to_a_network_or_one_machine(value: Any, network: str) -> None:
+    assert destination_fault(value) is None
+    assert parse_destination(value) == ipaddress.ip_network(network)
+
+
+def test_a_route_may_lead_to_everything() -> None:
+    assert destination_fault("default") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("198.51.100.7/24", "is not a network; write 198.51.100.0/24"),
+        ("198.51.100.0/255.255.255.0", "is not a network; write 198.51.100.0/24"),
+        ("2001:db8::1/64", "is not a network; write 2001:db8::/64"),
+        ("Default", "is neither a network such as 198.51.100.0/24 nor default"),
+        ("198.51.100.0/33", "is neither a network such as 198.51.100.0/24 nor default"),
+        ("fe80::%eth0/64", "is neither a network such as 198.51.100.0/24 nor default"),
+        ("", "is neither a network such as 198.51.100.0/24 nor default"),
+        (24, "is neither a network such as 198.51.100.0/24 nor default"),
+        (None, "is neither a network such as 198.51.100.0/24 nor default"),
+    ],
+)
+def test_what_is_no_destination_is_said_to_be_none(value: Any, what: str) -> None:
+    assert destination_fault(value) == what
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (mtu_fault, [68, 1500, 65535], [67, 65536, "1500", True, 1500.0, None]),
+        (metric_fault, [0, 100, 2**32 - 1], [-1, 2**32, "100", True, None]),
+        (truth_fault, [True, False], [0, 1, "true", "yes", None]),
+    ],
+)
+def test_numbers_and_truth_values_are_no_text(check: Any, good: list[Any], bad: list[Any]) -> None:
+    assert [check(value) for value in good] == [None] * len(good)
+    assert None not in [check(value) for value in bad]
+
+
+def test_a_path_is_written_as_people_do_on_one_line() -> None:
+    assert path_text(()) == ""
+    assert path_text(("network", 1, "nameservers", 0)) == "network[1].nameservers[0]"
+    assert path_text(("a\nb", "c")) == "a\\nb.c"
 
 
 @pytest.mark.parametrize("prefix", range(1, 33))

@@ -110,7 +110,8 @@ def test_search_may_be_one_string() -> None:
     [
         (5, "instance: is a int, not a mapping"),
         ({"metadata": "web-01"}, "metadata: is a str, not a mapping"),
-        ({"network": ["192.0.2.1"]}, "network: is a list, not a mapping"),
+        ({"network": ["192.0.2.1"]}, "network[0]: is a str, not a mapping"),
+        ({"network": "dhcp"}, "network: is a str, not a mapping"),
         (
             {"user-data": "x", "meta": {}},
             "instance: no such key: user-data, meta"
@@ -118,7 +119,8 @@ def test_search_may_be_one_string() -> None:
         ),
         (
             {"network": {"ip": "192.0.2.1"}},
-            "network: no such key: ip (known: mac, name, address, netmask, gateway, search, nameservers)",
+            "network: no such key: ip (known: mac, name, address, netmask, gateway, search, nameservers,"
+            " dhcp4, dhcp6, slaac, mtu, routes)",
         ),
         ({"match": "x"}, "match: is a str, not a mapping"),
         ({"match": {"vm-uuid": "x"}}, "match: no such key: vm-uuid (known: vc-uuid, bios-uuid)"),
@@ -182,17 +184,16 @@ def test_every_fault_is_named_at_once() -> None:
         "metadata.public-keys[1]: is not text",
         "metadata.public-keys[2]: is more than one line; a key is one",
         "network.address: is not an IPv4 address",
-        "network.netmask: is missing",
         "network.gateway: is not the address of one machine",
         "network.search[1]: is not text",
-        "network.nameservers[0]: is not an IPv4 address",
+        "network.nameservers[0]: is neither an IPv4 nor an IPv6 address",
         "userdata: is neither text nor bytes",
     ]
 
 
 def test_lists_must_be_lists() -> None:
     instance = InstanceData({"metadata": {**IDENTITY, "public-keys": "ssh-ed25519 AAAA"}, "network": NETWORK})
-    assert instance.network is not None
+    assert isinstance(instance.network, InstanceNetworkData)
     instance.network.search = "example.org"  # type: ignore[assignment]
     instance.network.nameservers = "192.0.2.53"  # type: ignore[assignment]
     assert faults(instance) == [
@@ -306,7 +307,7 @@ def test_a_copy_shares_nothing_that_can_be_changed() -> None:
     )
     other = instance.copy()
     assert other.metadata is not None
-    assert other.network is not None
+    assert isinstance(other.network, InstanceNetworkData)
     other.metadata.hostname = "changed"
     other.metadata.tags.append("b")  # type: ignore[union-attr]
     other.metadata.public_keys.append("key")
@@ -315,7 +316,7 @@ def test_a_copy_shares_nothing_that_can_be_changed() -> None:
     other.network.nameservers.append("192.0.2.53")
     other.userdata = b""
     assert instance.metadata is not None
-    assert instance.network is not None
+    assert isinstance(instance.network, InstanceNetworkData)
     assert instance.metadata.hostname == "web-01"
     assert instance.metadata.tags == ["a"]
     assert instance.metadata.public_keys == []

@@ -131,6 +131,7 @@ def test_network_config_is_version_1_of_cloud_init() -> None:
             {
                 "type": "physical",
                 "name": "eth0",
+                "mac_address": "@1",
                 "subnets": [
                     {
                         "type": "static",
@@ -173,6 +174,24 @@ def test_network_config_leaves_out_what_the_network_has_not() -> None:
     assert document is not None
     (subnet,) = json.loads(document)["config"][0]["subnets"]
     assert subnet == {"type": "static", "address": "192.0.2.10", "netmask": "255.255.255.0"}
+
+
+def test_guests_of_version_1_of_the_packets_get_no_placeholders() -> None:
+    made = instance(network={"address": "192.0.2.10", "netmask": "255.255.255.0"})
+    documents = nocloud.render(made)
+    assert documents.network_config == nocloud.render_network_config(made)
+    assert documents.network_config_version_1 == nocloud.render_network_config(made, placeholders=False)
+    new, old = (
+        json.loads(text or "") for text in (documents.network_config, documents.network_config_version_1)
+    )
+    assert new["config"][0].pop("mac_address") == "@1"
+    assert new == old
+
+
+def test_a_whole_network_config_is_rendered_as_json() -> None:
+    whole = {"version": 2, "ethernets": {"eth0": {"match": {"name": "ens*"}, "dhcp4": True}}}
+    document = nocloud.render_network_config(instance(network={"network": whole}))
+    assert document == json.dumps(whole).encode()
 
 
 def test_without_network_data_there_is_no_network_config() -> None:

@@ -6,10 +6,8 @@ import pytest
 
 from vmw_cloudinit_metadata.definition import parse_definition
 from vmw_cloudinit_metadata.errors import DefinitionError
-from vmw_cloudinit_metadata.instance import (
-    InstanceData,
-    InstanceMetadata,
-)
+from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata
+from vmw_cloudinit_metadata.network import InstanceNetworkData
 
 SECRET = "hunter2"
 
@@ -26,6 +24,11 @@ def metadata(lines: str) -> InstanceMetadata:
     ).metadata
     assert made is not None
     return made
+
+
+def card(instance: InstanceData) -> InstanceNetworkData:
+    assert isinstance(instance.network, InstanceNetworkData)
+    return instance.network
 
 
 def faults(text: str | bytes) -> list[str]:

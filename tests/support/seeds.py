@@ -53,7 +53,8 @@ class Case:
         ``user-data``, ``vendor-data``: their parts, each with ``type``, ``content``, and ``filename`` where
         that is not part-001 and so on, ``filled`` where it is a template; ``network``: interfaces as
         rendered.py has them; ``but``: where a renderer, or one of a release ("12 eni"), says less or more,
-        keys of interfaces with what it says (null: nothing), and why in a comment.
+        keys of interfaces with what it says (null: nothing), and why in a comment; ``complaints``: by
+        release, with what its warnings begin, and why in a comment.
         """
         meant: dict[str, Any] = _text(self.path / "meant.yaml")
         return meant

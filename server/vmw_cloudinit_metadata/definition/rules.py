@@ -11,10 +11,11 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vmw_cloudinit_metadata import checks, userdata
+from vmw_cloudinit_metadata import checks, network, userdata
+from vmw_cloudinit_metadata.checks import Path, Problem, path_text
 from vmw_cloudinit_metadata.definition.accept import Check, Compiler
-from vmw_cloudinit_metadata.definition.source import Path, Place, path_text
-from vmw_cloudinit_metadata.errors import Fault
+from vmw_cloudinit_metadata.definition.source import Place
+from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 
 if TYPE_CHECKING:
     import jsonschema
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 _FORMATS: dict[str, Callable[[object], str | None]] = {
     "mac": checks.mac_fault,
     "interface": checks.interface_fault,
-    "ipv4": checks.address_fault,
+    "address": checks.address_fault,
+    "own-address": checks.own_address_fault,
+    "destination": checks.destination_fault,
     "ipv4-netmask": checks.netmask_fault,
     "ssh-public-key": checks.public_key_fault,
     "user-data": checks.userdata_fault,
@@ -57,10 +60,8 @@ def rule_faults(
         unquoted: of these the value is not quoted.
         partial: it is a part of a definition, and no fault that something is missing.
     """
-    if _accepts()(raw):
-        return
     seen = set()
-    for error in _validator().iter_errors(raw):
+    for error in () if _accepts()(raw) else _validator().iter_errors(raw):
         if partial and isinstance(error.instance, dict) and error.validator != "additionalProperties":
             continue
         for path, text in _sentences(error, unquoted):
@@ -68,6 +69,34 @@ def rule_faults(
             if path not in varying and (path, text) not in seen:
                 seen.add((path, text))
                 yield Fault(*places[path], path_text(path), text)
+    if not partial and isinstance(raw, dict) and ("network",) not in varying:
+        faulty = {path for path, _ in seen}
+        for path, text in _network_problems(raw, unquoted):
+            if path not in faulty:
+                yield Fault(*_place(path, places), path_text(path), text)
+
+
+def _network_problems(raw: dict[str, Any], unquoted: Collection[Path]) -> Iterator[Problem]:
+    """Yield what is wrong with the network beyond the schema: values that do not fit each other."""
+    try:
+        found = list(network.problems(network.from_raw(raw.get("network"))))
+    except DefinitionError:
+        return  # of none of its forms, or with an unknown key, which the schema has said better
+    for path, text in found:
+        value: Any = functools.reduce(_member, path, raw)
+        quoted = isinstance(value, str) and path not in unquoted
+        yield path, f"{_quoted(value)} {text}" if quoted else text
+
+
+def _member(value: Any, step: str | int) -> Any:
+    return value.get(step) if isinstance(value, dict) else value[step]
+
+
+def _place(path: Path, places: Mapping[Path, Place]) -> Place:
+    """Return where a value stands; of one that is missing, where it would."""
+    while path not in places:
+        path = path[:-1]
+    return places[path]
 
 
 @functools.cache

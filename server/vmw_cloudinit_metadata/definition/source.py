@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vmw_cloudinit_metadata.checks import Path as Path
+from vmw_cloudinit_metadata.checks import path_text as path_text
+
 
 class Source(NamedTuple):
     """A text that a definition is made of: the definition itself, or a ``_defaults.yaml`` under it."""
@@ -22,21 +25,6 @@ class Place(NamedTuple):
     line: int
 
 
-# The way from the top of a definition to a value: keys of mappings, and numbers in lists.
-Path = tuple[str | int, ...]
-
 # Reads the file that a definition names: from the source's name and the path as it is written, relative to
 # that source. Raises a DefinitionError with the end of a sentence ("leads out of the directory").
 ReadFile = Callable[[str, str], bytes]
-
-
-def path_text(path: Path) -> str:
-    """Return a path as people write it: ``network.nameservers[1]``; on one line, whatever the keys hold."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            name = step if step.isprintable() else repr(step)[1:-1]
-            text += f".{name}" if text else name
-    return text

@@ -183,7 +183,7 @@ class VMClient:
         silence would make it wait.
         """
         if documents := await self.documents():
-            await self.write(PacketCode.RESPONSE_NETWORKDATA, documents.network_config or b"")
+            await self.write(PacketCode.RESPONSE_NETWORKDATA, documents.network_config_version_1 or b"")
 
     async def write_userdata(self) -> None:
         """Send user-data, or nothing where there is no instance, or one whose secrets are not served."""

@@ -10,7 +10,24 @@ anything = st.recursive(
 
 words = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF), min_size=1)
 
-addresses = st.ip_addresses(v=4).map(str) | anything
+addresses = st.ip_addresses().map(str) | anything
+own_addresses = st.builds("{}/{}".format, st.ip_addresses(), st.integers(1, 32))
+
+cards = st.fixed_dictionaries(
+    {"address": own_addresses | st.lists(own_addresses, max_size=2) | addresses},
+    optional={
+        "netmask": st.just("255.255.255.0") | addresses,
+        "gateway": addresses | st.lists(addresses, max_size=2),
+        "search": words | st.lists(words),
+        "nameservers": st.lists(addresses),
+        "dhcp4": st.booleans() | anything,
+        "slaac": st.booleans(),
+        "mtu": st.integers() | anything,
+        "routes": st.lists(
+            st.fixed_dictionaries({"to": st.just("default") | anything, "via": addresses}), max_size=2
+        ),
+    },
+)
 
 definitions = st.fixed_dictionaries(
     {
@@ -27,14 +44,9 @@ definitions = st.fixed_dictionaries(
         | anything
     },
     optional={
-        "network": st.fixed_dictionaries(
-            {"address": addresses, "netmask": st.just("255.255.255.0") | addresses},
-            optional={
-                "gateway": addresses,
-                "search": words | st.lists(words),
-                "nameservers": st.lists(addresses),
-            },
-        )
+        "network": cards
+        | st.lists(cards, max_size=2)
+        | st.fixed_dictionaries({"version": st.just(2), "ethernets": st.dictionaries(words, cards)})
         | anything,
         "userdata": st.text() | anything,
         "vendordata": st.text() | anything,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.definitions import card
 from vmw_cloudinit_metadata.definition import Definition, Place, Source, check_defaults
 from vmw_cloudinit_metadata.definition import defaults as module
 from vmw_cloudinit_metadata.definition.defaults import MAX_CACHED
@@ -39,9 +40,8 @@ def test_the_nearest_default_wins_and_each_key_remembers_its_place() -> None:
     )
     instance = made.instance()
     assert instance.metadata is not None
-    assert instance.network is not None
     assert (instance.metadata.region, instance.metadata.extra) == ("eu", {"rack": "a2"})
-    assert (instance.network.address, instance.network.gateway) == ("192.0.2.7", "192.0.2.1")
+    assert (card(instance).address, card(instance).gateway) == ("192.0.2.7", "192.0.2.1")
     assert instance.token == "0123456789"
     places = made.places()
     assert places["metadata",] == ("web-01.yaml", 1)
@@ -67,12 +67,12 @@ def test_a_fault_is_told_where_its_value_stands() -> None:
     least = "metadata: {hostname: web-01, instance-id: i-1}\n"
     defaults = "network:\n  netmask: 255.0.255.0\n  gatway: 192.0.2.1\n"
     assert faults_of(least + "network: {address: x}\n", defaults) == [
-        "web-01.yaml:2: network.address: 'x' is not an IPv4 address",
+        "web-01.yaml:2: network.address: 'x' is neither an IPv4 nor an IPv6 address",
         "0/_defaults.yaml:2: network.netmask: '255.0.255.0' is not a netmask such as 255.255.255.0",
         "0/_defaults.yaml:3: network.gatway: is not a known key; did you mean gateway?",
     ]
     assert faults_of(least, "network: {address: 192.0.2.1}\n") == [
-        "0/_defaults.yaml:1: network: netmask is missing"
+        "0/_defaults.yaml:1: network.netmask: is missing, and address has no prefix length, such as /24"
     ]
     assert faults_of(least + "token:\n", "token: 0123456789\n") == ["web-01.yaml:2: token: is not text"]
     assert faults_of("metadata: {hostname: h, instance_id: i}", "metadata: {ami-id: a, ami_id: b}") == [

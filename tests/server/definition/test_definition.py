@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.server.definition.strategies import definitions
-from tests.support.definitions import LEAST, faults, metadata, parse
+from tests.support.definitions import LEAST, card, faults, metadata, parse
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.definition import guestinfo, parse_definition, parse_match, schema
 from vmw_cloudinit_metadata.errors import DefinitionError
@@ -20,9 +20,9 @@ from vmw_cloudinit_metadata.instance import (
     INSTANCE_KEYS,
     MATCH_KEYS,
     METADATA_KEYS,
-    NETWORK_KEYS,
     SERVE_KEYS,
 )
+from vmw_cloudinit_metadata.network import NETWORK_KEYS, ROUTE_KEYS
 
 README_OF_0_0_8 = """\
 ---
@@ -74,9 +74,8 @@ userdata: "#cloud-config\\ngrowpart:\\n  mode: auto\\n"
 )
 def test_both_spellings_of_0_0_8_are_read(text: str, tags: Any) -> None:
     instance = parse(text)
-    made, network = instance.metadata, instance.network
+    made, network = instance.metadata, card(instance)
     assert made is not None
-    assert network is not None
     assert (made.ami_id, made.instance_id, made.hostname) == ("my-image", "my-instance", "myhostnamehere")
     assert (made.region, made.availability_zone) == ("us-east1", "us-east1-a")
     assert made.tags == tags
@@ -90,8 +89,7 @@ def test_both_spellings_of_0_0_8_are_read(text: str, tags: Any) -> None:
 
 def test_a_card_may_have_a_mac_address_and_a_name() -> None:
     lines = "network: {mac: 00:50:56:01:02:03, name: lan0, address: 192.0.2.10, netmask: 255.255.255.0}\n"
-    network = parse(LEAST + lines).network
-    assert network is not None
+    network = card(parse(LEAST + lines))
     assert (network.mac, network.name) == ("00:50:56:01:02:03", "lan0")
     assert faults(LEAST + lines.replace(":56:", ":").replace("lan0", "a/b")) == [
         "web-01.yaml:2: network.mac: '00:50:01:02:03' is not the MAC address of a card,"
@@ -221,9 +219,8 @@ def test_merge_keys_are_followed() -> None:
     )
     instance = parse(text)
     assert instance.metadata is not None
-    assert instance.network is not None
     assert instance.metadata.extra["shelf"] == {"row": 1, "side": "b"}
-    assert (instance.network.address, instance.network.gateway) == ("192.0.2.1", "192.0.2.2")
+    assert (card(instance).address, card(instance).gateway) == ("192.0.2.1", "192.0.2.2")
     assert yaml.safe_load(str(instance.userdata)) == {"a": 1, "b": 2}
     assert faults("metadata: {instance-id: i, hostname: h, <<: 5}") == [
         "web-01.yaml:1: metadata: merges (<<) what is not a mapping"
@@ -242,15 +239,21 @@ def test_the_schema_is_a_valid_one_and_every_rule_has_a_sentence_and_a_descripti
 
     for rule in rules(schema()):
         assert rule["errorMessage"], rule
-    for section in ("metadata", "network", "match", "serve"):
-        for rule in schema()["properties"][section]["properties"].values():
+    defs = schema()["$defs"]
+    for rule in (defs["card"], defs["network-config"]):
+        assert all(inner["errorMessage"] for inner in rules(rule))
+    sections = [schema()["properties"][name] for name in ("metadata", "match", "serve")]
+    for section in (*sections, defs["card"], defs["card"]["properties"]["routes"]["items"]):
+        for rule in section["properties"].values():
             assert rule.get("$ref") or rule["description"].endswith("."), rule
 
 
 def test_every_key_of_an_instance_stands_in_the_schema() -> None:
     properties = schema()["properties"]
     assert tuple(properties) == (*INSTANCE_KEYS, "vms")
-    assert tuple(properties["network"]["properties"]) == NETWORK_KEYS
+    network_card = schema()["$defs"]["card"]["properties"]
+    assert tuple(network_card) == NETWORK_KEYS
+    assert tuple(network_card["routes"]["items"]["properties"]) == ROUTE_KEYS
     assert set(properties["metadata"]["properties"]) == {*METADATA_KEYS, *guestinfo.KEYS}
     assert tuple(properties["match"]["properties"]) == MATCH_KEYS
     assert tuple(properties["serve"]["properties"]) == SERVE_KEYS

@@ -39,7 +39,6 @@ userdata: [5]
         "web-01.yaml:7: metadata.tags.env: is not text",
         "web-01.yaml:8: metadata.public-keys: is not a list of keys",
         "web-01.yaml:9: metadata.since: is a date to YAML, which JSON has not; quote it",
-        "web-01.yaml:10: network: netmask is missing",
         "web-01.yaml:11: network.address: '10.0.0.300' is not an IPv4 address",
         "web-01.yaml:12: network.adress: is not a known key; did you mean address?",
         "web-01.yaml:13: network.gateway: '224.0.0.1' is not the address of one machine",
@@ -64,11 +63,8 @@ userdata: [5]
             ["3: metadata: hostname is missing"],
         ),
         ("metadata: {instance-id: '', hostname: h}", ["1: metadata.instance-id: '' is not text"]),
-        (LEAST + "network: dhcp\n", ["2: network: is not a mapping"]),
-        (
-            LEAST + "network: {}\n",
-            ["2: network: address is missing", "2: network: netmask is missing"],
-        ),
+        (LEAST + "network: dhcp\n", ["2: network: is neither a mapping nor a list of network cards"]),
+        (LEAST + "network: {}\n", ["2: network: has none of address, dhcp4, dhcp6 and slaac"]),
         (
             LEAST + "network: {address: 192.0.2.1, netmask: 255.0.255.0}\n",
             ["2: network.netmask: '255.0.255.0' is not a netmask such as 255.255.255.0"],
@@ -77,9 +73,10 @@ userdata: [5]
             LEAST
             + "network: {address: 192.0.2.1, netmask: 255.255.255.0, nameservers: 192.0.2.53, zone: x}\n",
             [
-                "2: network.nameservers: is not a list of IPv4 addresses",
+                "2: network.nameservers: is not a list of addresses",
                 "2: network.zone: is not a known key"
-                " (known: mac, name, address, netmask, gateway, search, nameservers)",
+                " (known: mac, name, address, netmask, gateway, search, nameservers,"
+                " dhcp4, dhcp6, slaac, mtu, routes)",
             ],
         ),
         (LEAST + "userdata: 42\n", ["2: userdata: is neither text, a mapping nor a list of up to 100 parts"]),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.definitions import SECRET
+from tests.support.definitions import SECRET, card
 from vmw_cloudinit_metadata.definition import Definition, Source, VMFacts
 from vmw_cloudinit_metadata.definition.fields import _MAX_NAMED, MAX_FILLED
 from vmw_cloudinit_metadata.errors import DefinitionError
@@ -62,10 +62,9 @@ def test_a_definition_of_several_vms_says_to_each_what_is_its_own() -> None:
     for name, ip, rack in (("web-01", "192.0.2.11", "a1"), ("web-02", "192.0.2.12", "0123")):
         got = made.instance(VMFacts(name, VC_UUID))
         assert got.metadata is not None
-        assert got.network is not None
         assert (got.metadata.instance_id, got.metadata.hostname) == (str(VC_UUID), f"{name}.example.org")
         assert (got.metadata.extra, got.metadata.tags) == ({"rack": rack}, ["web", f"rack-{rack}"])
-        assert got.network.address == ip
+        assert card(got).address == ip
         assert got.userdata == f"#!/bin/sh\necho {name} in {rack} > /etc/motd\n"
 
 
@@ -111,12 +110,26 @@ def test_a_definition_without_vms_is_taken_as_it_stands_and_its_defaults_are_not
 
 def test_the_file_s_own_vms_say_what_a_default_fills_in() -> None:
     defaults = "network: {netmask: 255.255.255.0, address: '{{ vm.ip }}'}\n"
-    network = instance(LEAST + "vms: {web-01: {ip: 192.0.2.1}}\n", defaults).network
-    assert network is not None
-    assert network.address == "192.0.2.1"
+    assert card(instance(LEAST + "vms: {web-01: {ip: 192.0.2.1}}\n", defaults)).address == "192.0.2.1"
     assert faults(LEAST, defaults) == [
         "0/_defaults.yaml:1: network.address: {{ vm.ip }} is no field of this definition"
         " (known: name, vc_uuid, bios_uuid)"
+    ]
+
+
+def test_a_network_is_held_against_itself_once_it_is_filled_in() -> None:
+    made = definition(
+        LEAST
+        + "vms: {web-01: {ip: 192.0.2.1, on: 'true'}, web-02: {ip: '2001:db8::1', on: 'yes'}}\n"
+        + "network: {address: '{{ vm.ip }}', netmask: 255.255.255.0, dhcp4: '{{ vm.on }}'}\n"
+    )
+    assert card(made.instance(VM)).dhcp4 is True
+    with pytest.raises(DefinitionError) as caught:
+        made.instance(VM._replace(name="web-02"))
+    assert str(caught.value).splitlines() == [
+        "web.yaml:3: network.address: has no prefix length, such as /64",
+        "web.yaml:3: network.dhcp4: is neither true nor false",
+        "web.yaml:3: network.netmask: '255.255.255.0' is there without an IPv4 address",
     ]
 
 

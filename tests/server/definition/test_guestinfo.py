@@ -94,7 +94,7 @@ def test_where_there_is_none_in_the_metadata_that_at_the_top_counts() -> None:
             "  network: {address: 192.0.2.10}\nnetwork: {address: 192.0.2.10}\n",
             [
                 "3: metadata.network: is given on line 4, too; leave out one of them",
-                "4: network: netmask is missing",
+                "4: network.netmask: is missing",
             ],
         ),
         ("  network.encoding: base64\n  network: '?'\n", ["4: metadata.network: is not base64"]),
@@ -117,8 +117,8 @@ def test_where_there_is_none_in_the_metadata_that_at_the_top_counts() -> None:
             ],
         ),
         ("  network: ''\n", ["3: metadata.network: the file is empty (on line 1 of its text)"]),
-        ("  network: hunter2\n", ["3: network: is not a mapping"]),
-        ("  network:\n    address: 192.0.2.10\n", ["3: network: netmask is missing"]),
+        ("  network: hunter2\n", ["3: network: is neither a mapping nor a list"]),
+        ("  network:\n    address: 192.0.2.10\n", ["3: network.netmask: is missing"]),
         (
             "  network: |\n    netmask: 255.0.0.0\n    address: 192.0.2\n",
             ["3: network.address: '192.0.2' is not an IPv4 address"],
