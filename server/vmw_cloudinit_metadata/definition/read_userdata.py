@@ -51,4 +51,6 @@ def _read_text(reader: Reader, node: yaml.Node, path: Path) -> Any:
 
 def _cloud_config(node: yaml.MappingNode) -> str:
     # The tree is written as it was read, not loaded and dumped: `permissions: 0644` stays what it is.
-    return "#cloud-config\n" + yaml.serialize(node, Dumper=yaml.CSafeDumper, allow_unicode=True)
+    # So is a long text: without a width no line is broken.
+    text: str = yaml.serialize(node, Dumper=yaml.CSafeDumper, allow_unicode=True, width=-1)
+    return "#cloud-config\n" + text

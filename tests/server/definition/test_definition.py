@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.server.definition.strategies import definitions
 from tests.support.definitions import LEAST, card, faults, metadata, parse
-from vmw_cloudinit_metadata import nocloud
+from vmw_cloudinit_metadata import nocloud, userdata
 from vmw_cloudinit_metadata.definition import guestinfo, parse_definition, parse_match, schema
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import (
@@ -178,8 +178,11 @@ def test_a_literal_block_keeps_its_last_newlines() -> None:
     assert parse(LEAST + "userdata: |+\n  a\n   b \n\n").userdata == "a\n b \n\n"
 
 
+LONG = "[a, list, that, is, much, longer, than, a, line, of, eighty, characters, and, so, it, goes, on]"
+
+
 def test_a_mapping_as_user_data_becomes_cloud_config_with_its_values_as_they_stand() -> None:
-    userdata = parse(
+    text = parse(
         LEAST
         + textwrap.dedent(
             """\
@@ -197,14 +200,16 @@ def test_a_mapping_as_user_data_becomes_cloud_config_with_its_values_as_they_sta
               owner: größe
             """
         )
+        + f"  long: {LONG}\n"
     ).userdata
-    assert isinstance(userdata, str)
-    assert userdata.startswith("#cloud-config\nwrite_files:\n")
-    assert "permissions: 0644\n" in userdata
-    assert "expiredate: 2030-01-01\n" in userdata
-    assert "owner: größe\n" in userdata
-    loaded = yaml.safe_load(userdata)
-    assert list(loaded) == ["write_files", "bootcmd", "again", "expiredate", "owner"]
+    assert isinstance(text, str)
+    assert text.startswith("#cloud-config\nwrite_files:\n")
+    assert "permissions: 0644\n" in text
+    assert "expiredate: 2030-01-01\n" in text
+    assert "owner: größe\n" in text
+    assert f"long: {LONG}\n" in text
+    loaded = yaml.safe_load(text)
+    assert list(loaded) == ["write_files", "bootcmd", "again", "expiredate", "owner", "long"]
     assert loaded["write_files"][0]["content"] == "two  \nlines\n"
     assert loaded["bootcmd"] == [["ls", "-l"], "date"]
     assert loaded["again"] == "date"
@@ -299,6 +304,8 @@ def test_what_is_read_without_fault_can_be_served_and_anything_else_is_a_definit
             assert yaml.safe_load(document) == json.loads(document)
     if isinstance(raw.get("userdata"), str):
         assert documents.user_data == raw["userdata"].encode()
-    elif raw.get("userdata"):
+    elif isinstance(raw.get("userdata"), list):
+        assert userdata.content_type(documents.user_data) == userdata.MIME
+    elif raw.get("userdata") and "content" not in raw["userdata"]:
         assert documents.user_data.startswith(b"#cloud-config\n")
         yaml.safe_load(documents.user_data)
