@@ -7,10 +7,9 @@ A case is a directory:
     seed/             the documents that must come out, byte for byte, as version 2 of the packets has them
     meant.yaml        what cloud-init is to understand, in the words of ``Case.meant`` below
 
-The guest fills in placeholders for MAC addresses: here the VM's first NIC has 00:50:56:00:00:01, and so on.
+The guest fills in placeholders for MAC addresses, by the NICs of a VM (``NICS``).
 """
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +19,15 @@ from typing import Any
 
 import yaml
 
+from vmw_cloudinit_guest import placeholders
+from vmw_cloudinit_guest.nics import NIC
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.checks import parse_uuid
 from vmw_cloudinit_metadata.drivers.file import FileDriver
 
 SEEDS = Path(__file__).parents[1] / "seeds"
+
+NICS = [NIC(f"ens{160 + 32 * number}", f"00:50:56:00:00:0{number}", number + 1) for number in (1, 2, 3, 4)]
 
 # What belongs to the test and not to the directory of definitions.
 _NOT_DEFINED = ("vm.yaml", "seed", "meant.yaml")
@@ -86,7 +89,7 @@ class Case:
         directory.mkdir(parents=True)
         for name, content in self.seed.items():
             if name == "network-config":
-                content = re.sub(rb'"@(\d)"', rb'"00:50:56:00:00:0\1"', content)
+                content = placeholders.fill(content, NICS, {}).content
             (directory / name).write_bytes(content)
 
     def interfaces(self, release: str, renderer: str) -> dict[str, Any]:
