@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.packaging.support import ROOT, output_of
 from tests.support import cloudinit_sandbox, rendered, seeds
 from tests.support.seeds import Case
 
 CASES = [pytest.param(case, id=case.name) for case in seeds.cases()]
+CONFIGS = [pytest.param(case, id=case.name) for case in seeds.cases() if "cloud-config" in case.meant]
 NETWORKS = [pytest.param(case, id=case.name) for case in seeds.cases() if "network" in case.meant]
 
 # Debian's cloud-init is for this one.
@@ -19,10 +21,10 @@ READ_NOCLOUD = Path(cloudinit_sandbox.__file__).with_name("read_nocloud.py")
 
 RENDERERS = ("eni", "netplan", "networkd", "network-manager", "sysconfig")
 
-KEYS = (
-    *("instance-id", "hostname", "public-keys", "metadata", "user-data", "vendor-data", "network", "but"),
-    "complaints",
-)
+KEYS = {
+    *("instance-id", "hostname", "public-keys", "metadata"),
+    *("user-data", "cloud-config", "vendor-data", "network", "but", "complaints"),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -32,7 +34,7 @@ def test_a_definition_becomes_this_seed(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_of_a_case_all_is_said_that_is_meant(case: Case) -> None:
-    assert {"instance-id", "hostname", "user-data"} <= set(case.meant) <= set(KEYS)
+    assert {"instance-id", "hostname", "user-data"} <= set(case.meant) <= KEYS
     assert ("vendor-data" in case.meant) == ("vendor-data" in case.seed)
     assert ("network" in case.meant) == ("network-config" in case.seed)
 
@@ -101,6 +103,12 @@ def test_cloud_init_finds_the_parts(case: Case, document: str, understood: dict[
         for number, part in enumerate(case.meant.get(document, []), start=1)
     ]
     assert found == meant
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("case", CONFIGS)
+def test_cloud_init_puts_the_parts_together(case: Case, understood: dict[str, Any]) -> None:
+    assert seeds.as_text(yaml.safe_dump(understood[case.name]["cloud_config"])) == case.meant["cloud-config"]
 
 
 @pytest.mark.system

@@ -17,6 +17,7 @@ from typing import Any
 from cloudinit import net, util  # type: ignore[import-not-found]
 from cloudinit.cmd.devel import net_convert  # type: ignore[import-not-found]
 from cloudinit.handlers import jinja_template  # type: ignore[import-not-found]
+from cloudinit.handlers.cloud_config import CloudConfigPartHandler  # type: ignore[import-not-found]
 from cloudinit.helpers import Paths  # type: ignore[import-not-found]
 from cloudinit.sources.DataSourceNoCloud import DataSourceNoCloud  # type: ignore[import-not-found]
 from cloudinit.version import version_string  # type: ignore[import-not-found]
@@ -50,6 +51,7 @@ def read(directory: Path) -> dict[str, Any]:
         "rendered": rendered(directory) if network else {},
         "user_data": source.get_userdata_raw().decode("latin-1"),
         "user_data_parts": list(parts(source.get_userdata(), directory)),
+        "cloud_config": cloud_config(source, paths),
         "vendor_data_parts": list(parts(source.get_vendordata(), directory)),
     }
 
@@ -71,6 +73,17 @@ def parts(message: Any, directory: Path) -> Iterator[dict[str, str]]:
                     data = directory / "run" / "instance-data.json"
                 found["filled"] = jinja_template.render_jinja_payload_from_file(content, "part", str(data))
             yield found
+
+
+def cloud_config(source: Any, paths: Any) -> Any:
+    """Return what all parts of user-data that are cloud-config say together; of templates nothing."""
+    paths.datasource = source
+    handler = CloudConfigPartHandler(paths)
+    for part in source.get_userdata().walk():
+        if part.get_content_type() in handler.list_types():
+            arguments = (part.get_content_type(), str(part.get_filename()), util.fully_decoded_payload(part))
+            handler.handle_part(None, *arguments, None, dict(part))
+    return handler.cloud_buf
 
 
 def rendered(directory: Path) -> dict[str, dict[str, str]]:

@@ -54,10 +54,10 @@ class Case:
 
         ``instance-id``, ``hostname``, ``public-keys``; ``metadata``: keys that are among others;
         ``user-data``, ``vendor-data``: their parts, each with ``type``, ``content``, and ``filename`` where
-        that is not part-001 and so on, ``filled`` where it is a template; ``network``: interfaces as
-        rendered.py has them; ``but``: where a renderer, or one of a release ("12 eni"), says less or more,
-        keys of interfaces with what it says (null: nothing), and why in a comment; ``complaints``: by
-        release, with what its warnings begin, and why in a comment.
+        that is not part-001 and so on, ``filled`` where it is a template; ``cloud-config``: what those of
+        user-data say together; ``network``: interfaces as rendered.py has them; ``but``: where a renderer, or
+        one of a release ("12 eni"), says less or more, keys of interfaces with what it says (null: nothing),
+        and why in a comment; ``complaints``: by release, with what its warnings begin, and why in a comment.
         """
         meant: dict[str, Any] = _text(self.path / "meant.yaml")
         return meant
@@ -109,6 +109,10 @@ def cases() -> Sequence[Case]:
     return [Case(path) for path in sorted(SEEDS.iterdir())]
 
 
+def as_text(document: str) -> Any:
+    """Return a YAML document with all its values as text: a MAC address may be a number to YAML."""
+    return yaml.load(document, Loader=yaml.BaseLoader)
+
+
 def _text(path: Path) -> Any:
-    # Everything is text: a MAC address may be a number to YAML.
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    return as_text(path.read_text(encoding="utf-8"))
