@@ -91,6 +91,7 @@ vmw_cloudinit_metadata/definition/strict_yaml.py
 vmw_cloudinit_metadata/definition/vms.py
 vmw_cloudinit_metadata/drivers/__init__.py
 vmw_cloudinit_metadata/drivers/cache.py
+vmw_cloudinit_metadata/drivers/complaints.py
 vmw_cloudinit_metadata/drivers/definitions.py
 vmw_cloudinit_metadata/drivers/driver.py
 vmw_cloudinit_metadata/drivers/file.py

@@ -192,6 +192,9 @@ class InstanceData:
         token: what the VM's service URI must carry as ``?token=``; None: nothing.
         serve: how long user-data and vendor-data are served; None: for ever.
         source: what names the definition whatever the VM claims; the driver's to set, and never sent.
+        claimed: what this says depends on a name that the VM claims, as where a definition is for all that
+            fit a pattern. What is kept of such VMs, as many as anyone makes up, displaces nothing else, and
+            nobody is told to trust them; the driver's to set.
         denied: why nobody gets this, for the operator's log; the driver's to set. None: it is served.
 
     Raises:
@@ -210,6 +213,7 @@ class InstanceData:
         self.token: str | None = raw.get("token")
         self.serve: ServingWindow | None = None if serve is None else ServingWindow.from_mapping(serve)
         self.source: str | None = None
+        self.claimed = False
         self.denied: str | None = None
 
     @property

@@ -12,8 +12,10 @@ from vmw_cloudinit_metadata.drivers.reading import ABSENT, Signature
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
 
-# What an entry takes in memory besides the bytes that were read for it: some 2 KiB of objects.
+# What an entry takes in memory besides the bytes that were read for it: some 2 KiB of objects. A definition
+# with a table of 10,000 VMs takes 27 times the size of its file, as long as it is kept itself.
 ENTRY_BYTES = 2048
+DEFINITION_FACTOR = 30
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -58,7 +60,8 @@ class Entry:
         """Return about how many bytes it takes in memory."""
         if self.error is not None:
             return ENTRY_BYTES + len(str(self.error))
-        return ENTRY_BYTES + sum(file.signature.size for file in self.files.values() if file.signature)
+        size = sum(file.signature.size for file in self.files.values() if file.signature)
+        return ENTRY_BYTES + size * (1 if self.definition is None else DEFINITION_FACTOR)
 
     def says_the_same(self, other: "Entry | None") -> bool:
         """Return whether the other one has the same faults, and was made of files with the same contents."""

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vmw_cloudinit_metadata.definition import Definition, VMFacts
+from vmw_cloudinit_metadata.drivers.complaints import Complaints
 from vmw_cloudinit_metadata.drivers.definitions import Definitions
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.drivers.finding import WAYS, Finder
 from vmw_cloudinit_metadata.drivers.loading import Loader
+from vmw_cloudinit_metadata.drivers.names import escaped
 from vmw_cloudinit_metadata.drivers.reading import can_read
 from vmw_cloudinit_metadata.drivers.tree import Tree
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
@@ -44,10 +46,11 @@ class FileDriver(Driver):
     in ``match``, whatever its name. With ``require-match`` a definition without ``match`` is denied to all.
 
     A name is looked up as the VM gave it, if it is a plain file name; then in vSphere's escaped form, in
-    lower case (``a/b`` and ``a%2Fb`` are ``a%2fb.yaml``). The first that is found is the VM's, with or
-    without faults; of two that have one name, as in two directories, neither is. Links are followed as long
-    as they end inside the directory, as those of a Kubernetes ConfigMap do. A file or directory whose name
-    begins with ``_`` is no VM's.
+    lower case (``a/b`` and ``a%2Fb`` are ``a%2fb.yaml``); then among the names in ``vms`` of definitions, and
+    then among the patterns there. The first that is found is the VM's, with or without faults; of two that
+    fit as well, such as files of one name in two directories, neither is. Links are followed as long as they
+    end inside the directory, as those of a Kubernetes ConfigMap do. A file or directory whose name begins
+    with ``_`` is no VM's.
 
     What was made of a definition is kept until one of its files changes: itself, a ``_defaults.yaml`` on the
     way to it, or what it names by ``file``. Faults are logged once a change, a missing definition once until
@@ -66,8 +69,9 @@ class FileDriver(Driver):
 
         self._tree = tree = Tree(self.options.directory, self.logger, now_ns)
         self._loader = loader = Loader(self.options.directory, now_ns)
-        self._definitions = Definitions(loader, tree.check, self.logger)
-        self._finder = Finder(tree, self._definitions, self.options.find_by, self.logger)
+        self._definitions = Definitions(loader, tree.check_root, self.logger)
+        self._complaints = Complaints(self.logger)
+        self._finder = Finder(tree, self._definitions, self.options.find_by, self._complaints, self.logger)
 
     def parse_options(self, opts: dict[str, Any]) -> FileOptions:
         """Check that there is a directory, and nothing that is not known."""
@@ -105,13 +109,15 @@ class FileDriver(Driver):
         found = self._finder.find(vm)
         if found is None:
             return None
-        entry = self._definitions.instance(*found)
-        if entry.instance is None:
-            raise DefinitionError(
-                str(entry.error), logged=True, faults=entry.error.faults if entry.error else ()
-            )
-        instance = entry.instance.copy()
-        instance.source = Path(found.path).stem
+        try:
+            instance = found.instance()
+        except DefinitionError as error:
+            if not error.logged:
+                self._complaints.tell(vm.name, f"{vm.name!r} is not served: {error}")
+            raise DefinitionError(str(error), logged=True, faults=error.faults) from None
+        self._complaints.settle(vm.name)
+        instance.source = escaped(vm.name) if found.says_vms else Path(found.path).stem
+        instance.claimed = found.by_claim
         if self.options.require_match and instance.match is None:
             instance.denied = "its definition has no match, which require-match demands"
         return instance
@@ -119,7 +125,8 @@ class FileDriver(Driver):
     def reload(self) -> None:
         """Forget what was parsed and what was logged."""
         self._definitions.forget_all()
-        self._finder.forget()
+        self._complaints.forget()
+        self._finder.hurry()
 
     def close(self) -> None:
         """End the thread of the index."""

@@ -1,26 +1,24 @@
-"""Which definition is a VM's: by the name of its file, or by its ``match``."""
+"""Which definition is a VM's: by the name of its file, by its ``vms``, or by its ``match``."""
 
-import collections
+import contextlib
 import logging
-import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vmw_cloudinit_metadata.definition import VMFacts
 from vmw_cloudinit_metadata.drivers.cache import Entry
+from vmw_cloudinit_metadata.drivers.complaints import Complaints
 from vmw_cloudinit_metadata.drivers.definitions import Definitions
 from vmw_cloudinit_metadata.drivers.index import Index
-from vmw_cloudinit_metadata.drivers.names import stems
+from vmw_cloudinit_metadata.drivers.names import spellings, stems
 from vmw_cloudinit_metadata.drivers.tree import Tree
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError
+from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import printable
 
 # The ways to find a definition, as the option find-by calls them.
 WAYS = ("name", "vc-uuid", "bios-uuid")
-
-# VMs that are served nothing because they have no definition, or several, and for which that was logged. VMs'
-# names are claims: anyone who connects can make them up.
-MAX_COMPLAINTS = 10_000
 
 # So many of several definitions are named.
 MAX_NAMED = 5
@@ -29,6 +27,10 @@ MAX_NAMED = 5
 # and what was moved by copying and removing it is in one place, or has settled in two.
 CHANGING_SECONDS = 3
 
+# How well ``vms`` may fit a name (``VMs.rank``), and what is said of several definitions that fit as well.
+BY_PATTERN, BY_NAME = 1, 2
+_FITS = {BY_NAME: "name it in vms", BY_PATTERN: "have a pattern in vms that it fits"}
+
 
 class Found(NamedTuple):
     """A VM's definition, as it is known; and the VM, with its name as the definition spells it."""
@@ -36,6 +38,35 @@ class Found(NamedTuple):
     path: str
     entry: Entry
     vm: VMFacts
+
+    @property
+    def says_vms(self) -> bool:
+        """Whether the definition says itself for which VMs it is."""
+        return self.entry.definition is not None and self.entry.definition.vms is not None
+
+    @property
+    def by_claim(self) -> bool:
+        """Whether what the VM gets depends on a name that it claims, and that no operator has written."""
+        definition = self.entry.definition
+        if definition is None:
+            return False
+        if definition.vms is not None:
+            return definition.vms.rank(self.vm.name) != BY_NAME
+        return Path(self.path).stem not in stems(self.vm.name)
+
+    def instance(self) -> InstanceData:
+        """Return the VM's instance, a fresh one each time.
+
+        Raises:
+            DefinitionError: it has faults; those that are the definition's were logged.
+            DriverBusyError: a file that it names changes all the time.
+        """
+        entry = self.entry
+        if entry.instance is not None:
+            return entry.instance.copy()
+        if entry.definition is not None:
+            return entry.definition.instance(self.vm)
+        raise DefinitionError(str(entry.error), logged=True, faults=entry.error.faults if entry.error else ())
 
 
 class Finder:
@@ -46,15 +77,14 @@ class Finder:
         tree: Tree,
         definitions: Definitions,
         ways: Sequence[str],
+        complaints: Complaints,
         logger: "logging.Logger | logging.LoggerAdapter[Any]",
     ) -> None:
         self._tree = tree
         self._definitions = definitions
         self._ways = ways
-        self._logger = logger
-        self._index = Index(tree, logger)
-        self._lock = threading.Lock()  # guards what follows
-        self._complaints: collections.OrderedDict[str, str] = collections.OrderedDict()  # by the VM's name
+        self._complaints = complaints
+        self._index = Index(tree, logger, with_pins=any(way != "name" for way in ways))
 
     def find(self, vm: VMFacts) -> Found | None:
         """Return a VM's definition, with or without faults; None if there is none, which is logged once.
@@ -64,20 +94,16 @@ class Finder:
             DriverBusyError: definitions are just being changed, or the directory is away.
         """
         for way in self._ways:
-            found = self._by_name(vm) if way == "name" else self._by_uuid(way, vm)
+            found = self._by_name(vm) or self._by_vms(vm) if way == "name" else self._by_uuid(way, vm)
             if found is not None:
                 self._tree.note_presence()
-                with self._lock:
-                    self._complaints.pop(vm.name, None)
                 return found
         self._tree.check()
-        self._complain(vm.name, f"{self._tree.root} has no definition for the VM {vm.name!r}")
+        self._complaints.tell(vm.name, f"{self._tree.root} has no definition for the VM {vm.name!r}")
         return None
 
-    def forget(self) -> None:
-        """Forget what was logged, and look at all definitions now."""
-        with self._lock:
-            self._complaints.clear()
+    def hurry(self) -> None:
+        """Look at all definitions now."""
         self._index.hurry()
 
     def close(self) -> None:
@@ -85,14 +111,32 @@ class Finder:
         self._index.close()
 
     def _by_name(self, vm: VMFacts) -> Found | None:
-        """Find the file that is called like the VM."""
+        """Find the file that is called like the VM; where it says for which VMs it is, that means nothing."""
         for stem in stems(vm.name):
             paths = self._tree.find(stem)
             if not paths:
                 self._definitions.forget(*self._tree.paths(stem))
-            if found := [Found(path, self._get(path, vm), vm) for path in paths]:
+            found = [Found(path, self._get(path, vm), vm) for path in paths]
+            if found := [each for each in found if not each.says_vms]:
                 return self._one_of(vm, found, "have its name")
         return None
+
+    def _by_vms(self, vm: VMFacts) -> Found | None:
+        """Find the definition whose ``vms`` has the VM's name, or else a pattern that it fits."""
+        self._tree.check()  # or its own file may merely be out of reach
+        fits = [(*self._index.naming(name), vm._replace(name=name)) for name in spellings(vm.name)]
+        rank, paths, spelt = max(fits, key=lambda fit: fit[0], default=(0, [], vm))
+        if rank == 0:
+            return None
+        found = []
+        for path in sorted(paths):
+            entry = self._get(path, vm)
+            # What has faults is told; what says something else by now is looked for once more.
+            vms = entry.definition.vms if entry.definition else None
+            if entry.error is None and (vms is None or vms.rank(spelt.name) != rank):
+                raise self._changing(path)
+            found.append(Found(path, entry, spelt))
+        return self._one_of(vm, found, _FITS[rank])
 
     def _by_uuid(self, way: str, vm: VMFacts) -> Found | None:
         """Find the definition that is pinned to what the VM says is its UUID."""
@@ -101,9 +145,10 @@ class Finder:
         if path is None:
             return None
         found = Found(path, self._get(path, vm), vm)
-        instance = self._definitions.instance(*found).instance
-        if instance is not None:  # or it has faults, which are told
-            match = instance.match
+        if found.says_vms:
+            raise self._changing(path)
+        with contextlib.suppress(DefinitionError):  # whose it is, is not known then; the faults are told
+            match = found.instance().match
             if match is None or claim != (match.vc_uuid if way == "vc-uuid" else match.bios_uuid):
                 raise self._changing(path)
         return found
@@ -123,7 +168,7 @@ class Finder:
         text = f"{vm.name!r} is not served: {paths} {what}; it has to be one"
         if not all(each.entry.files[each.path].settled for each in found):
             raise DriverBusyError(text, CHANGING_SECONDS)
-        self._complain(vm.name, text)
+        self._complaints.tell(vm.name, text)
         raise DefinitionError(text, logged=True)
 
     def _changing(self, path: str) -> DriverBusyError:
@@ -131,14 +176,3 @@ class Finder:
         self._tree.check()
         self._index.hurry()
         return DriverBusyError(f"{printable(path)} has just changed, or was moved", CHANGING_SECONDS)
-
-    def _complain(self, name: str, text: str) -> None:
-        """Log why a VM is served nothing, once until that changes."""
-        with self._lock:
-            before = self._complaints.get(name)
-            self._complaints[name] = text
-            self._complaints.move_to_end(name)
-            if len(self._complaints) > MAX_COMPLAINTS:
-                self._complaints.popitem(last=False)
-        if text != before:
-            self._logger.error("%s", text)

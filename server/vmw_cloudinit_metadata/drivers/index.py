@@ -1,8 +1,7 @@
-"""Which definitions are for the VM with a UUID: an index of ``match``, kept in the background.
+"""Which definitions say for which VMs they are, by ``vms`` or by ``match``: an index of these two keys.
 
-A thread of its own looks at all definitions every few seconds and reads what has changed, and of that
-``match`` alone. Whether a definition is without fault, and what it says when it is asked for, is not its
-business.
+A thread of its own looks at all definitions every few seconds and reads what has changed, and of that these
+keys alone. Whether a definition is without fault, and what it says when it is asked for, is not its business.
 """
 
 import contextlib
@@ -12,12 +11,13 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vmw_cloudinit_metadata.definition import parse_match
-from vmw_cloudinit_metadata.drivers.reading import Signature, is_definition, read_whole
+from vmw_cloudinit_metadata.definition import VMs, parse_match, parse_vms
+from vmw_cloudinit_metadata.drivers.loading import Loader
+from vmw_cloudinit_metadata.drivers.reading import Signature, can_read, is_definition, read_whole
 from vmw_cloudinit_metadata.drivers.tree import Tree
 from vmw_cloudinit_metadata.errors import DefinitionError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceMatch
@@ -38,6 +38,12 @@ MAX_LOGGED = 100
 # How often all are looked at, at once, while definitions come and go.
 MAX_LOOKS = 3
 
+# Each VM that no definition names is held against each pattern of each definition, which takes a microsecond.
+MAX_PATTERNS = 1_000
+
+# What most definitions say: neither match nor vms.
+_NOTHING = (None, None)
+
 _Pin = tuple[str, uuid.UUID]  # the key of match, and its value
 
 
@@ -47,7 +53,8 @@ class _File:
 
     signature: Signature
     settled: bool
-    match: InstanceMatch | None = None
+    match: InstanceMatch | None
+    vms: VMs | None
     fault: str = ""
 
     def pins(self) -> Iterator[_Pin]:
@@ -59,11 +66,21 @@ class _File:
                 yield "bios-uuid", self.match.bios_uuid
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where things are, made anew by each look."""
+
+    pins: Mapping[_Pin, list[str]]
+    names: Mapping[str, list[str]]
+    patterns: list[tuple[VMs, str]]
+
+
 class Index:
-    """Find definitions by the UUIDs they are pinned to.
+    """Find definitions by the UUIDs they are pinned to, and by the VMs they name.
 
     The thread starts with the first question, which waits until all is read once; no other question waits.
-    Of two definitions that are pinned to one UUID neither is found by it, and an error names both.
+    A definition that names VMs is found by these names alone; of two others that are pinned to one UUID
+    neither is found by it, and an error names both. ``with_pins``: whether anybody asks for UUIDs.
     """
 
     def __init__(
@@ -71,8 +88,11 @@ class Index:
         tree: Tree,
         logger: "logging.Logger | logging.LoggerAdapter[Any]",
         clock_ns: Callable[[], int] = time.time_ns,
+        with_pins: bool = True,
     ) -> None:
         self._tree = tree
+        self._loader = Loader(tree.root, clock_ns)
+        self._with_pins = with_pins
         self._logger = logger
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
@@ -82,19 +102,30 @@ class Index:
         self._closed = threading.Event()
         # Of the thread alone, but for _found, which it replaces as a whole.
         self._files: dict[str, _File] = {}
-        self._found: dict[_Pin, list[str]] = {}
+        self._found = _Found({}, {}, [])
         self._complaints: set[str] = set()
 
     def pinned(self, key: str, value: uuid.UUID) -> str | None:
         """Return the path of the definition with this ``vc-uuid`` or ``bios-uuid``, None without one."""
+        paths = self._ask().pins.get((key, value), ())
+        return paths[0] if len(paths) == 1 else None
+
+    def naming(self, name: str) -> tuple[int, list[str]]:
+        """Return the paths of the definitions whose ``vms`` fit a name best, and how well: ``VMs.rank``."""
+        found = self._ask()
+        if paths := found.names.get(name):
+            return 2, paths
+        paths = [path for vms, path in found.patterns if vms.rank(name)]
+        return (1, paths) if paths else (0, [])
+
+    def _ask(self) -> _Found:
         with self._lock:
             if self._thread is None and not self._closed.is_set():
                 thread = threading.Thread(target=self._run, name="definitions", daemon=True)
                 thread.start()  # or there is no thread to spare; the next question tries again
                 self._thread = thread
         self._built.wait()
-        paths = self._found.get((key, value), ())
-        return paths[0] if len(paths) == 1 else None
+        return self._found
 
     def hurry(self) -> None:
         """Look at the directory now."""
@@ -113,8 +144,10 @@ class Index:
         """Look at all definitions once, and read what has changed. For the thread, and for tests.
 
         One that is moved meanwhile can be seen nowhere or twice: until none is new or gone, all are looked at
-        once more.
+        once more. While the directory is away, which the tree logs, what was known stays.
         """
+        if not can_read(self._tree.root):
+            return
         for _ in range(MAX_LOOKS):
             before = self._files.keys()
             self._look()
@@ -133,21 +166,33 @@ class Index:
 
     def _sort(self) -> None:
         pins: dict[_Pin, list[str]] = {}
+        names: dict[str, list[str]] = {}
+        patterns: list[tuple[VMs, str]] = []
+        number = 0
         for path, file in self._files.items():
             for pin in file.pins():
                 pins.setdefault(pin, []).append(path)
-        self._found = pins
-        self._complain({pin: paths for pin, paths in pins.items() if len(paths) > 1})
+            if file.vms is not None:
+                for name in file.vms.names:
+                    names.setdefault(name, []).append(path)
+                number += len(file.vms.patterns)
+                if file.vms.patterns and number <= MAX_PATTERNS:
+                    patterns.append((file.vms, path))
+        self._found = _Found(pins, names, patterns)
+        self._complain(number)
 
-    def _complain(self, disputed: dict[_Pin, list[str]]) -> None:
+    def _complain(self, patterns: int) -> None:
         """Log what is wrong, once until it is right."""
         complaints = {f"{printable(path)}: {file.fault}" for path, file in self._files.items() if file.fault}
-        for (key, value), paths in disputed.items():
-            named = " and ".join(map(printable, sorted(paths)[:MAX_NAMED]))
-            complaints.add(f"{named} claim the same {key}, {value}: none of them is found by it")
+        for (key, value), paths in self._found.pins.items():
+            if len(paths) > 1:
+                named = " and ".join(map(printable, sorted(paths)[:MAX_NAMED]))
+                complaints.add(f"{named} claim the same {key}, {value}: none of them is found by it")
         root = self._tree.root
         if len(self._files) >= MAX_FILES:
-            complaints.add(f"{root}: more than {MAX_FILES:,} definitions; some are not found by UUID")
+            complaints.add(f"{root}: more than {MAX_FILES:,} definitions; not all are found by UUID or vms")
+        if patterns > MAX_PATTERNS:
+            complaints.add(f"{root}: more than {MAX_PATTERNS:,} patterns in all vms; not all count")
         news = sorted(complaints - self._complaints)
         for complaint in news[:MAX_LOGGED]:
             self._logger.error("%s", complaint)
@@ -161,11 +206,12 @@ class Index:
             try:
                 self.refresh()
             except Exception as error:  # the thread must live: the server asks it for as long as it runs
-                self._logger.error("definitions cannot be looked up by UUID: %s", describe(error))
+                self._logger.error("definitions cannot be looked up by UUID or vms: %s", describe(error))
             self._built.set()
-            # However often somebody is in a hurry.
-            self._closed.wait((time.monotonic() - began) / BUSY_SHARE)
-            self._wake.wait(REFRESH_SECONDS)
+            # However often somebody is in a hurry, it takes its share of the time and no more.
+            pause = (time.monotonic() - began) / BUSY_SHARE
+            self._closed.wait(pause)
+            self._wake.wait(max(0.0, REFRESH_SECONDS - pause))
             self._wake.clear()
 
     def _list(self) -> Iterator[tuple[str, Signature]]:
@@ -175,17 +221,36 @@ class Index:
         )
 
     def _read(self, path: str, signature: Signature) -> _File:
+        """Read a file; what it said still holds until it says something else, or nothing, without fault.
+
+        A slip in a definition, or half of one, must not leave its VMs to another, such as one with a pattern.
+        """
+        known = self._files.get(path)
+        said = (known.match, known.vms) if known else _NOTHING
         try:
             signature, text = read_whole(self._tree.root, path)
         except OSError as error:
-            return _File(signature, False, fault=f"cannot be read: {error.strerror}")
+            return _File(signature, False, *said, f"cannot be read: {error.strerror}")
         except MetadataError as error:
-            return _File(signature, False, fault=f"is not found by UUID: {error}")
+            return _File(signature, False, *said, f"is not found by UUID or vms: {error}")
         settled = signature.is_settled(self._clock_ns())
         try:
-            return _File(signature, settled, parse_match(text))
+            vms = parse_vms(text)
         except DefinitionError as error:
-            return _File(signature, settled, fault=f"is not found by UUID: {error}")
+            return _File(signature, settled, *said, f"is not found by its vms: {error}")
+        try:
+            match = parse_match(text) if vms is None and self._with_pins else None
+        except DefinitionError as error:
+            return _File(signature, settled, *said, f"is not found by UUID: {error}")
+        if (match, vms) == _NOTHING != said and not self._is_faultless(path):
+            return _File(signature, False, *said)
+        return _File(signature, settled, match, vms)
+
+    def _is_faultless(self, path: str) -> bool:
+        try:
+            return self._loader.load(path) is not None
+        except MetadataError:
+            return False
 
 
 def _list(directory: str) -> Iterator[tuple[str, Signature]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from vmw_cloudinit_metadata.definition import MAX_DEFINITION, Definition, Source
 from vmw_cloudinit_metadata.drivers.cache import File, Files
-from vmw_cloudinit_metadata.drivers.reading import ABSENT, is_inside, read_whole
+from vmw_cloudinit_metadata.drivers.reading import ABSENT, is_definition, is_inside, read_whole
 from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 from vmw_cloudinit_metadata.log import printable
 
@@ -58,6 +58,11 @@ class Loader:
         target = os.path.join(os.path.dirname(path), relative)
         if not is_inside(self._root, target):
             raise DefinitionError("leads out of the directory")
+        if _is_of_definitions(os.path.relpath(target, self._root)):
+            raise DefinitionError(
+                "is a definition; what a definition names does not end in .yaml or .yml, or lies in a "
+                "directory whose name begins with _"
+            )
         text = self._read(target)
         if text is None:
             raise DefinitionError("cannot be read: there is no such file")
@@ -128,3 +133,11 @@ class Loader:
         digest = hashlib.blake2b(text, digest_size=16).digest()
         notes[path] = File(signature, signature.is_settled(self._clock_ns()), digest)
         return text
+
+
+def _is_of_definitions(way: str) -> bool:
+    """Tell whether a file is a definition or defaults, which may hold what is for one VM and no other."""
+    *directories, name = way.split(os.sep)
+    if any(each.startswith(("_", ".")) for each in directories):
+        return False
+    return is_definition(name) or name == DEFAULTS

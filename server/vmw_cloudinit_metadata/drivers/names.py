@@ -25,6 +25,12 @@ def stems(name: str) -> Iterator[str]:
     yield from filter(_is_plain, dict.fromkeys((name, escaped(name))))
 
 
+def spellings(name: str) -> Iterator[str]:
+    """Yield how a definition may write a VM's name: as the VM says it, as people do, as vSphere does."""
+    if _is_text(name):
+        yield from dict.fromkeys((name, unescaped(name), escaped(name)))
+
+
 def _is_plain(stem: str) -> bool:
     """Tell whether a name is one file's name, and a VM's."""
     return _is_text(stem) and "/" not in stem and not stem.startswith("_")

@@ -74,7 +74,7 @@ def read_whole(directory: str, path: str) -> tuple[Signature, bytes]:
         OSError: it cannot be read.
     """
     root, target = os.path.realpath(directory), os.path.realpath(path, strict=True)
-    if not is_inside(root, target):
+    if os.path.commonpath((root, target)) != root:
         raise DefinitionError("is a link that leads out of the directory")
     way = os.path.relpath(target, root).split(os.sep)
     for _ in range(READ_ATTEMPTS):

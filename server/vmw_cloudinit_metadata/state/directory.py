@@ -2,6 +2,7 @@
 
     windows/NAME.json    how far the serving window of a definition is used up      windows.py
     reports/NAME.json    the last reports of a VM                                   reports.py
+    claimed-…/NAME.json  the same of VMs whose names are claims, as where they fit a pattern
     served/NAME.json     what a VM was last served, its secrets as digests          served.py
 
 The server is the only one that writes here, but for ``rearm``; files are looked at anew each time, so that

@@ -1,8 +1,8 @@
 """SSH host keys that VMs have reported, as lines of a file of known hosts (its format is in sshd(8)).
 
 Whoever uses these lines trusts a VM with a name. So a key stands beside the name of the VM's definition and
-the host name in it, not beside any that the VM claims; and nothing gets into a line that is not a name, a
-type or a key.
+the host name in it, not beside any that the VM claims, as one does whose definition is for all names that fit
+a pattern; and nothing gets into a line that is not a name, a type or a key.
 """
 
 import base64
@@ -28,7 +28,7 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
 
 def known_hosts(reports: Sequence[KeptReport]) -> Iterator[str]:
     """Yield a line for each host key of a VM, from the last of its reports that has any."""
-    last = next((kept for kept in reversed(reports) if kept.report.host_keys), None)
+    last = next((kept for kept in reversed(reports) if kept.report.host_keys and not kept.claimed), None)
     if last is not None and (names := _names(last)):
         for kind, blob in _keys(last):
             yield f"{','.join(names)} {kind} {base64.b64encode(blob).decode()}"

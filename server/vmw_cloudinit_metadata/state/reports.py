@@ -12,13 +12,14 @@ from typing import Any
 
 from vmw_cloudinit_metadata.errors import ReportError, StateError
 from vmw_cloudinit_metadata.state.directory import StateDirectory
-from vmw_cloudinit_metadata.state.records import DamagedError
+from vmw_cloudinit_metadata.state.records import DamagedError, Records
 from vmw_cloudinit_metadata.vspc.report import Report
 
 # Two stages of four boots: the last one, and what it may be compared with.
 MAX_REPORTS = 8
 
-# Twice the VMs of a large site; some 80 MB of usual reports, and 2 GB of the worst there may be.
+# Twice the VMs of a large site; some 80 MB of usual reports, and 2 GB of the worst there may be. As many
+# again of VMs whose names are claims, so that those that are made up push out no others.
 MAX_VMS = 20_000
 
 _logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class KeptReport:
         definition: what it was served, by the definition's name; the VM's where the driver names none.
         hostname: the one that the VM's instance has, not the one that it reports.
         received: the server's wall clock.
+        claimed: definition and hostname may be what the VM claims (``InstanceData.claimed``).
     """
 
     vm_name: str
@@ -42,6 +44,7 @@ class KeptReport:
     hostname: str
     received: datetime
     report: Report
+    claimed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes."""
@@ -52,6 +55,7 @@ class KeptReport:
             "bios-uuid": self.bios_uuid and str(self.bios_uuid),
             "hostname": self.hostname,
             "received": self.received.isoformat(timespec="seconds"),
+            "claimed": self.claimed,
             "report": self.report.to_json(),
         }
 
@@ -70,6 +74,7 @@ class KeptReport:
             str(raw["hostname"]),
             datetime.fromisoformat(raw["received"]),
             Report.from_json(raw["report"]),
+            raw.get("claimed") is True,
         )
 
 
@@ -81,6 +86,7 @@ class Reports:
 
     def __init__(self, directory: StateDirectory) -> None:
         self._records = directory.records("reports", MAX_VMS)
+        self._claimed = directory.records("claimed-reports", MAX_VMS)
 
     def keep(self, new: KeptReport) -> None:
         """Keep a report. One of the same boot and stage goes, and so does what is more than the limits.
@@ -88,15 +94,16 @@ class Reports:
         Raises:
             StateError: it cannot be kept.
         """
-        with self._records.locked():
+        records = self._claimed if new.claimed else self._records
+        with records.locked():
             try:
-                earlier = self.of(new.definition)
+                earlier = _of(records, new.definition)
             except DamagedError as error:
                 _logger.warning("%s: its reports are lost, others take their place", error)
                 earlier = []
             kept = [*(each for each in earlier if not _is_same(each.report, new.report)), new]
-            self._records.make_room(new.definition)
-            self._records.write(new.definition, {"reports": [each.to_json() for each in kept[-MAX_REPORTS:]]})
+            records.make_room(new.definition)
+            records.write(new.definition, {"reports": [each.to_json() for each in kept[-MAX_REPORTS:]]})
 
     def of(self, definition: str) -> list[KeptReport]:
         """Return the reports of the VM that is served this, in the order in which they came.
@@ -104,8 +111,7 @@ class Reports:
         Raises:
             StateError: they cannot be read.
         """
-        record = self._records.read(definition)
-        return [] if record is None else self._reports(definition, record)
+        return _of(self._records, definition) or _of(self._claimed, definition)
 
     def find(self, name: str) -> list[list[KeptReport]]:
         """Return the reports of a definition, or else of each VM that had this name at last.
@@ -123,22 +129,29 @@ class Reports:
         Raises:
             StateError: none can be read.
         """
-        for entry in self._records.read_all():
-            if isinstance(entry, StateError):
-                yield entry
-                continue
-            try:
-                reports = self._reports(*entry)
-            except DamagedError as error:
-                yield error
-            else:
-                yield reports
+        for records in (self._records, self._claimed):
+            for entry in records.read_all():
+                if isinstance(entry, StateError):
+                    yield entry
+                    continue
+                try:
+                    reports = _reports(records, *entry)
+                except DamagedError as error:
+                    yield error
+                else:
+                    yield reports
 
-    def _reports(self, definition: str, record: dict[str, Any]) -> list[KeptReport]:
-        try:
-            return [KeptReport.from_json(raw) for raw in record["reports"]]
-        except (ReportError, KeyError, TypeError, ValueError, AttributeError):
-            raise self._records.damaged(definition) from None
+
+def _of(records: Records, definition: str) -> list[KeptReport]:
+    record = records.read(definition)
+    return [] if record is None else _reports(records, definition, record)
+
+
+def _reports(records: Records, definition: str, record: dict[str, Any]) -> list[KeptReport]:
+    try:
+        return [KeptReport.from_json(raw) for raw in record["reports"]]
+    except (ReportError, KeyError, TypeError, ValueError, AttributeError):
+        raise records.damaged(definition) from None
 
 
 def _is_same(one: Report, other: Report) -> bool:

@@ -14,10 +14,12 @@ from vmw_cloudinit_metadata.errors import StateError
 from vmw_cloudinit_metadata.instance import InstanceData, ServingWindow
 from vmw_cloudinit_metadata.log import printable
 from vmw_cloudinit_metadata.state.directory import StateDirectory
-from vmw_cloudinit_metadata.state.records import DamagedError
+from vmw_cloudinit_metadata.state.records import DamagedError, Records
 
 # Definitions make windows, VMs do not. This is more than a site has, and a limit for a driver that makes up
-# definitions; no window is forgotten to make room for another, for that would open it again.
+# definitions; no window is forgotten to make room for another, for that would open it again. Only where a
+# definition is for all names that fit a pattern, VMs make them: as many again, and no others are refused when
+# somebody has made up that many names.
 MAX_WINDOWS = 100_000
 
 # A run that was counted may ask again: the server was restarted, or the VM moved. But the guest chose its id,
@@ -82,6 +84,7 @@ class Windows:
         self, directory: StateDirectory, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._records = directory.records("windows", MAX_WINDOWS)
+        self._claimed = directory.records("claimed-windows", MAX_WINDOWS)
         self._now = now
 
     def admit(self, instance: InstanceData, vm_name: str, run: str) -> str | None:
@@ -92,11 +95,12 @@ class Windows:
         """
         if instance.serve is None:
             return None
-        with self._records.locked():
-            known = self._read(name_of(instance))
+        records = self._of(instance)
+        with records.locked():
+            known = _read(records, name_of(instance))
             window = _current(known, instance, vm_name)
             window, sentence = decide(window, instance.serve, run, self._now())
-            self._write(name_of(instance), known, window)
+            _write(records, name_of(instance), known, window)
         return sentence
 
     def close(self, instance: InstanceData, vm_name: str) -> None:
@@ -105,10 +109,11 @@ class Windows:
         Raises:
             StateError: that cannot be kept.
         """
-        with self._records.locked():
-            known = self._read(name_of(instance))
+        records = self._of(instance)
+        with records.locked():
+            known = _read(records, name_of(instance))
             reported = replace(_current(known, instance, vm_name), reported=True)
-            self._write(name_of(instance), known, reported)
+            _write(records, name_of(instance), known, reported)
 
     def rearm(self, name: str) -> tuple[str, Window | None]:
         """Arm a window anew, by the name of the definition or of the VM it was served to.
@@ -118,17 +123,17 @@ class Windows:
         Raises:
             StateError: there is no such window, or more than one, or it cannot be written.
         """
-        with self._records.locked():
-            definition = self._find(name)
+        records, definition = self._find(name)
+        with records.locked():
             try:
-                known = self._read(definition)
+                known = _read(records, definition)
             except DamagedError:
                 known = None
             if known is None:
-                self._records.remove(definition)  # the next run begins another
+                records.remove(definition)  # the next run begins another
             else:
                 armed = Window(known.instance_id, rearmed=self._now(), vm_names=known.vm_names)
-                self._write(definition, known, armed)
+                _write(records, definition, known, armed)
         return definition, known
 
     def names(self) -> set[str]:
@@ -137,19 +142,23 @@ class Windows:
         Raises:
             StateError: the directory cannot be read.
         """
-        return {name for definition, window in self._all() for name in (definition, *window.vm_names)}
+        return {name for _, definition, window in self._all() for name in (definition, *window.vm_names)}
 
-    def _find(self, name: str) -> str:
-        try:
-            if self._read(name) is not None:
-                return name
-        except DamagedError:
-            return name
-        found = [definition for definition, window in self._all() if name in window.vm_names]
+    def _of(self, instance: InstanceData) -> Records:
+        return self._claimed if instance.claimed else self._records
+
+    def _find(self, name: str) -> tuple[Records, str]:
+        for records in (self._records, self._claimed):
+            try:
+                if _read(records, name) is not None:
+                    return records, name
+            except DamagedError:
+                return records, name
+        found = [(records, definition) for records, definition, each in self._all() if name in each.vm_names]
         if len(found) > 1:
             raise StateError(
                 f"the VM {printable(name)} was served {len(found)} definitions; "
-                f"name one of them: {', '.join(map(printable, found))}"
+                f"name one of them: {', '.join(printable(definition) for _, definition in found)}"
             )
         if not found:
             raise StateError(
@@ -158,35 +167,39 @@ class Windows:
             )
         return found[0]
 
-    def _all(self) -> Iterator[tuple[str, Window]]:
-        """Yield the windows that are not damaged, with their definitions' names."""
-        for entry in self._records.read_all():
-            if not isinstance(entry, StateError):
-                definition, raw = entry
-                try:
-                    window = self._window(definition, raw)
-                except DamagedError:
-                    continue
-                yield definition, window
-
-    def _read(self, definition: str) -> Window | None:
-        raw = self._records.read(definition)
-        return None if raw is None else self._window(definition, raw)
-
-    def _window(self, definition: str, raw: dict[str, Any]) -> Window:
-        try:
-            return _from_json(raw)
-        except (KeyError, TypeError, ValueError):
-            raise self._records.damaged(definition) from None
-
-    def _write(self, definition: str, known: Window | None, window: Window) -> None:
-        if window != known:
-            self._records.write(definition, _to_json(window))
+    def _all(self) -> Iterator[tuple[Records, str, Window]]:
+        """Yield the windows that are not damaged, with their records and their definitions' names."""
+        for records in (self._records, self._claimed):
+            for entry in records.read_all():
+                if not isinstance(entry, StateError):
+                    definition, raw = entry
+                    try:
+                        window = _window(records, definition, raw)
+                    except DamagedError:
+                        continue
+                    yield records, definition, window
 
 
 def name_of(instance: InstanceData) -> str:
     """Return the name of a window: the definition's, or the instance's where a driver names no definition."""
     return instance.source or (str(instance.metadata.instance_id) if instance.metadata else "")
+
+
+def _read(records: Records, definition: str) -> Window | None:
+    raw = records.read(definition)
+    return None if raw is None else _window(records, definition, raw)
+
+
+def _window(records: Records, definition: str, raw: dict[str, Any]) -> Window:
+    try:
+        return _from_json(raw)
+    except (KeyError, TypeError, ValueError):
+        raise records.damaged(definition) from None
+
+
+def _write(records: Records, definition: str, known: Window | None, window: Window) -> None:
+    if window != known:
+        records.write(definition, _to_json(window))
 
 
 def _instance_id(instance: InstanceData) -> str:

@@ -235,7 +235,14 @@ class _Keeper:
         now = datetime.now(UTC)
         served = instance.source or client.vm_name
         kept = KeptReport(
-            client.vm_name, served, client.vm_vc_uuid, client.vm_bios_uuid, hostname, now, report
+            client.vm_name,
+            served,
+            client.vm_vc_uuid,
+            client.vm_bios_uuid,
+            hostname,
+            now,
+            report,
+            instance.claimed,
         )
         try:
             await self._keeping.keep(instance, kept)

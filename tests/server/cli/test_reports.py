@@ -135,6 +135,7 @@ def test_json_is_an_array_of_everything(site: Site) -> None:
         "bios-uuid": None,
         "hostname": "web-01.example.org",
         "received": "2026-12-01T12:00:00+00:00",
+        "claimed": False,
         "report": {"stage": "final", "boot-id": "b0", "status": "done", "hostname": "web-01"},
     }
     of_one = json.loads(site.print("db-01", "--format", "json").output)

@@ -1,20 +1,34 @@
 """What the tests of FileDriver begin with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.server.drivers.indexed import Directory
 from tests.server.drivers.store import Store
 from vmw_cloudinit_metadata.definition import Definition, ReadFile, Source
-from vmw_cloudinit_metadata.drivers import loading
+from vmw_cloudinit_metadata.drivers import index, loading
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A directory and a driver, whose index is refreshed by the test alone."""
+    monkeypatch.setattr(index, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(index.Index, "hurry", lambda _: None)
     directory = tmp_path / "instances"
     directory.mkdir()
-    return Store(directory)
+    made = Store(directory)
+    yield made
+    made.driver.close()
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory]:
+    monkeypatch.setattr(index, "REFRESH_SECONDS", 3600.0)
+    made = Directory(tmp_path)
+    yield made
+    made.index.close()
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@ import os
 import threading
 from pathlib import Path
 
-from vmw_cloudinit_metadata.drivers.cache import ENTRY_BYTES, Cache, Entry, File
+from tests.server.drivers.store import GOOD
+from vmw_cloudinit_metadata.definition import Definition, Source
+from vmw_cloudinit_metadata.drivers.cache import DEFINITION_FACTOR, ENTRY_BYTES, Cache, Entry, File
 from vmw_cloudinit_metadata.drivers.reading import Signature
 from vmw_cloudinit_metadata.errors import DefinitionError
 
@@ -40,6 +42,12 @@ def test_a_file_that_was_not_there_is_untouched_until_it_is(tmp_path: Path) -> N
 def test_an_entry_takes_what_was_read_for_it_and_some_more() -> None:
     assert made_of(4096).size == ENTRY_BYTES + 4096
     assert Entry(made_of(4096).files, error=DefinitionError("12345")).size == ENTRY_BYTES + 5
+
+
+def test_a_definition_that_is_kept_itself_takes_several_times_its_file() -> None:
+    definition = Definition(Source("web-01.yaml", GOOD.format("x").encode()))
+    entry = Entry(made_of(1000).files, definition)
+    assert entry.size == ENTRY_BYTES + 1000 * DEFINITION_FACTOR
 
 
 def test_entries_say_the_same_if_files_and_faults_are_the_same() -> None:

@@ -103,7 +103,7 @@ def test_defaults_through_links_are_those_of_a_config_map(store: Store) -> None:
 def test_a_definition_is_forgotten_when_it_is_gone(store: Store) -> None:
     path = store.write("a/web-01.yaml", GOOD.format("one"))
     store.ask("web-01")
-    assert len(store.driver._definitions._by_path) == 1
+    assert len(store.driver._definitions._kept) == 1
     path.unlink()
     assert store.hostname("web-01") is None
-    assert len(store.driver._definitions._by_path) == 0
+    assert len(store.driver._definitions._kept) == 0

@@ -199,10 +199,10 @@ def test_a_definition_that_is_gone_is_not_served_any_more(store: Store) -> None:
     path = store.write("web-01.yaml", GOOD.format("one"))
     assert store.hostname("web-01") == "one"
     path.unlink()
-    assert store.driver._definitions._by_path.size > 0
+    assert store.driver._definitions._kept.size > 0
     store.write("other.yaml", "x")
     assert store.hostname("web-01") is None
-    assert store.driver._definitions._by_path.size == 0
+    assert store.driver._definitions._kept.size == 0
 
 
 def test_the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago(
@@ -223,7 +223,7 @@ def test_the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago(
     assert len(parsed) == 4
     store.ask("b")
     assert len(parsed) == 5
-    assert store.driver._definitions._by_path.size == 3 * (ENTRY_BYTES + len(text))
+    assert store.driver._definitions._kept.size == 3 * (ENTRY_BYTES + len(text))
 
 
 def test_reload_forgets_what_was_parsed_and_what_was_logged(
@@ -235,7 +235,7 @@ def test_reload_forgets_what_was_parsed_and_what_was_logged(
         for name in ("web-01", "web-02", "web-03"):
             store.ask(name)
         store.driver.reload()
-        assert store.driver._definitions._by_path.size == 0
+        assert store.driver._definitions._kept.size == 0
     assert parsed == ["web-01.yaml", "web-02.yaml"] * 2
     assert len(caplog.records) == 4
 
@@ -271,8 +271,8 @@ def test_several_threads_may_ask_at_once(store: Store, caplog: pytest.LogCapture
         answers = list(pool.map(work, range(8)))
     assert answers == [[*names, None, None]] * 8
     assert len(caplog.records) == 2
-    assert store.driver._definitions._by_path.size == sum(
-        entry.size for entry in store.driver._definitions._by_path._entries.values()
+    assert store.driver._definitions._kept.size == sum(
+        entry.size for entry in store.driver._definitions._kept._entries.values()
     )
 
 

@@ -24,6 +24,7 @@ Open = Callable[..., Store]
 def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Return what opens the directory with some options; its index is refreshed by the test alone."""
     monkeypatch.setattr(index_module, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(index_module.Index, "hurry", lambda _: None)
     directory = tmp_path / "instances"
     directory.mkdir()
     opened: list[Store] = []
@@ -54,8 +55,17 @@ def test_by_default_a_definition_is_found_by_name_and_nothing_else_is_looked_at(
     store.write("other.yaml", pinned("other", vc_uuid=VC))
     store.write("web-01.yaml", GOOD.format("web"))
     assert hostname(store, "web-01", VC) == "web"
-    assert hostname(store, "web-02", VC) is None
     assert store.driver._finder._index._thread is None
+    assert hostname(store, "web-02", VC) is None
+
+
+def test_by_default_nobody_hears_of_pins_that_are_none(
+    open_store: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store()
+    store.write("other.yaml", GOOD.format("other") + "match: x\n")
+    assert hostname(store, "web-02", VC) is None
+    assert caplog.messages == [f"{store.directory} has no definition for the VM 'web-02'"]
 
 
 def test_ways_are_tried_in_their_order(open_store: Open) -> None:

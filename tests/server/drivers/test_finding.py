@@ -1,7 +1,9 @@
 """Whose a definition is, with definitions in several directories; by UUID: test_file_find_by.py."""
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +118,32 @@ def test_a_directory_that_cannot_be_read_harms_no_vm_of_another(
     )
     assert store.hostname("web-01") is None
     assert store.hostname("web-02") == "two"
+
+
+def test_a_vm_whose_directory_is_away_is_left_to_no_pattern(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.write("nfs/web-01.yaml", GOOD.format("one"))
+    store.write("fleet.yaml", GOOD.format("fleet") + "vms: ['web-*']\n")
+    assert store.hostname("web-01") == "one"
+    store.driver.clock_ns = lambda: 0
+    really_stat, really_access = os.stat, os.access
+
+    def stale(path: Any, **options: Any) -> os.stat_result:
+        if "/nfs" in str(path):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return really_stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stale)
+        patch.setattr(os, "access", lambda path, mode: "/nfs" not in str(path) and really_access(path, mode))
+        for name in ("web-01", "web-02", "db-01"):
+            with pytest.raises(DriverBusyError, match=r"instances/nfs cannot be read$"):
+                store.ask(name)
+    assert caplog.messages == [
+        f"{store.directory}/nfs cannot be read: Stale file handle: what is in it is not served"
+    ]
+    assert [store.hostname(name) for name in ("web-01", "web-02", "db-01")] == ["one", "fleet", None]
 
 
 def test_a_directory_that_leads_out_is_not_looked_into(store: Store, tmp_path: Path) -> None:

@@ -1,64 +1,17 @@
-import logging
 import os
-import threading
-import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.server.drivers.indexed import BIOS, OTHER, VC, Directory, definition
 from tests.server.drivers.store import refused
 from vmw_cloudinit_metadata.drivers import index as index_module
 from vmw_cloudinit_metadata.drivers import reading
-from vmw_cloudinit_metadata.drivers.index import Index, _File
-from vmw_cloudinit_metadata.drivers.tree import Tree
-
-VC = uuid.UUID("5012ab34-cd56-4e78-9012-3456789abcde")
-BIOS = uuid.UUID("4212ab34-cd56-4e78-9012-3456789abcde")
-OTHER = uuid.UUID("00000000-0000-4000-8000-000000000001")
-
-PATIENCE = 20.0
+from vmw_cloudinit_metadata.drivers.index import _File
 
 SIGNATURE = reading.Signature(1, 2, 3, 4, 5)
-
-
-def definition(**pins: uuid.UUID) -> str:
-    match = "".join(f"\n  {key.replace('_', '-')}: {value}" for key, value in pins.items())
-    return "metadata: {instance-id: i-0042, hostname: web-01}\n" + (f"match:{match}\n" if pins else "")
-
-
-class Directory:
-    """A directory of definitions and its index, which a test refreshes; its clock is beyond all files."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.age = reading.SETTLED_NS * 2
-        logger = logging.getLogger("index")
-        tree = Tree(str(path), logger, self.clock_ns)
-        self.index = Index(tree, logger, self.clock_ns)
-
-    def clock_ns(self) -> int:
-        return time.time_ns() + self.age
-
-    def write(self, name: str, text: str) -> Path:
-        # By renaming, so that also a change within one tick of the file system's clock is one.
-        (self.path / "new").write_text(text)
-        return (self.path / "new").rename(self.path / name)
-
-    def find(self, key: str, value: uuid.UUID) -> str | None:
-        """Return the name of the file that is found."""
-        found = self.index.pinned(key, value)
-        return None if found is None else str(Path(found).relative_to(self.path))
-
-
-@pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory]:
-    monkeypatch.setattr(index_module, "REFRESH_SECONDS", 3600.0)
-    made = Directory(tmp_path)
-    yield made
-    made.index.close()
 
 
 @pytest.fixture
@@ -180,11 +133,32 @@ def test_while_definitions_come_and_go_they_are_looked_at_a_few_times(
     def look() -> None:
         nonlocal looks
         looks += 1
-        directory.index._files = {f"web-{looks}.yaml": _File(SIGNATURE, True)}
+        directory.index._files = {f"web-{looks}.yaml": _File(SIGNATURE, True, None, None)}
 
     monkeypatch.setattr(directory.index, "_look", look)
     directory.index.refresh()
     assert looks == index_module.MAX_LOOKS
+
+
+def test_more_patterns_than_names_are_held_against_are_said_once(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(index_module, "MAX_PATTERNS", 4)
+    for number in range(3):
+        directory.write(f"{number}.yaml", f"vms: [web-{number}*, 'db-{number}?']\n")
+    assert len([number for number in range(3) if directory.index.naming(f"web-{number}")[1]]) == 2
+    directory.index.refresh()
+    assert caplog.messages == [f"{directory.path}: more than 4 patterns in all vms; not all count"]
+
+
+def test_a_definition_is_found_by_the_vms_it_names_and_the_best_fit_wins(directory: Directory) -> None:
+    one = str(directory.write("one.yaml", "vms: [web-01, web-02]\n"))
+    two = str(directory.write("two.yaml", "vms: {web-02: {rack: a1}, 'web-*': }\n"))
+    assert directory.index.naming("web-01") == (2, [one])
+    rank, paths = directory.index.naming("web-02")
+    assert (rank, sorted(paths)) == (2, [one, two])
+    assert directory.index.naming("web-03") == (1, [two])
+    assert directory.index.naming("db-01") == (0, [])
 
 
 def test_of_two_definitions_that_claim_one_uuid_neither_is_found_and_an_error_names_both(
@@ -245,8 +219,8 @@ def test_a_file_that_cannot_be_read_is_said_once(
     assert directory.find("vc-uuid", VC) is None
     directory.index.refresh()
     assert caplog.messages == [
-        f"{directory.path}/folder.yaml: is not found by UUID: is not a file",
-        f"{directory.path}/out.yaml: is not found by UUID: is a link that leads out of the directory",
+        f"{directory.path}/folder.yaml: is not found by UUID or vms: is not a file",
+        f"{directory.path}/out.yaml: is not found by UUID or vms: is a link that leads out of the directory",
     ]
 
 
@@ -277,15 +251,19 @@ def test_a_definition_with_other_faults_is_found(directory: Directory) -> None:
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
 
 
-def test_a_directory_that_is_gone_has_no_definitions_until_it_is_back(directory: Directory) -> None:
+def test_while_the_directory_is_away_what_was_known_stays_and_is_not_read_again(
+    directory: Directory, read: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     directory.write("web-01.yaml", definition(vc_uuid=VC))
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
     away = directory.path.rename(directory.path.with_name("away"))
     directory.index.refresh()
-    assert directory.find("vc-uuid", VC) is None
+    assert directory.find("vc-uuid", VC) == "web-01.yaml"
     away.rename(directory.path)
     directory.index.refresh()
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
+    assert read == ["web-01.yaml"]
+    assert caplog.messages == []
 
 
 def test_more_definitions_than_it_holds_are_said_once(
@@ -297,109 +275,4 @@ def test_more_definitions_than_it_holds_are_said_once(
     found = [directory.find("vc-uuid", uuid.UUID(int=number)) for number in range(5)]
     assert len([name for name in found if name]) == 3
     directory.index.refresh()
-    assert caplog.messages == [f"{directory.path}: more than 3 definitions; some are not found by UUID"]
-
-
-# The thread
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "definitions"]
-
-
-def test_the_thread_starts_with_the_first_question_and_ends_with_the_index(directory: Directory) -> None:
-    assert threads() == []
-    directory.find("vc-uuid", VC)
-    directory.find("vc-uuid", VC)
-    (thread,) = threads()
-    assert thread.daemon
-    directory.index.close()
-    assert threads() == []
-
-
-def test_an_index_that_was_never_asked_and_is_closed_finds_nothing_and_starts_nothing(
-    directory: Directory,
-) -> None:
-    directory.write("web-01.yaml", definition(vc_uuid=VC))
-    directory.index.close()
-    assert directory.find("vc-uuid", VC) is None
-    assert threads() == []
-
-
-def test_the_thread_looks_again_by_itself_and_at_once_when_it_is_told(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked = threading.Semaphore(0)
-    refresh = directory.index.refresh
-
-    def note() -> None:
-        refresh()
-        looked.release()
-
-    monkeypatch.setattr(directory.index, "refresh", note)
-    directory.find("vc-uuid", VC)
-    assert looked.acquire(timeout=PATIENCE)
-    directory.write("web-01.yaml", definition(vc_uuid=VC))
-    monkeypatch.setattr(index_module, "REFRESH_SECONDS", 0.01)
-    directory.index.hurry()
-    for _ in range(3):
-        assert looked.acquire(timeout=PATIENCE)
-    assert directory.find("vc-uuid", VC) == "web-01.yaml"
-
-
-def test_a_system_without_a_thread_to_spare_is_asked_again(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory.write("web-01.yaml", definition(vc_uuid=VC))
-
-    def refuse(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError):
-            directory.find("vc-uuid", VC)
-    assert directory.find("vc-uuid", VC) == "web-01.yaml"
-
-
-def test_questions_wait_for_the_first_look_and_for_no_other(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory.write("web-01.yaml", definition(vc_uuid=VC))
-    go_on, looking = threading.Event(), threading.Semaphore(0)
-    refresh = directory.index.refresh
-
-    def slow() -> None:
-        looking.release()
-        go_on.wait(PATIENCE)
-        refresh()
-
-    monkeypatch.setattr(directory.index, "refresh", slow)
-    found: list[str | None] = []
-    asking = threading.Thread(target=lambda: found.append(directory.find("vc-uuid", VC)))
-    asking.start()
-    assert looking.acquire(timeout=PATIENCE)
-    assert found == []
-    go_on.set()
-    asking.join(PATIENCE)
-    assert found == ["web-01.yaml"]
-    go_on.clear()
-    directory.index.hurry()
-    assert looking.acquire(timeout=PATIENCE)
-    assert directory.find("vc-uuid", VC) == "web-01.yaml"
-    go_on.set()
-
-
-def test_the_thread_outlives_what_nobody_foresaw(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken() -> None:
-        raise ValueError("hunter2")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(directory.index, "refresh", broken)
-        assert directory.find("vc-uuid", VC) is None
-    assert "definitions cannot be looked up by UUID: ValueError" in caplog.text
-    assert "hunter2" not in caplog.text
-    (thread,) = threads()
-    assert thread.is_alive()
+    assert caplog.messages == [f"{directory.path}: more than 3 definitions; not all are found by UUID or vms"]

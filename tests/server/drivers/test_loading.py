@@ -123,6 +123,22 @@ def test_a_path_is_relative_to_the_file_that_says_it_and_ends_inside(site: Site,
 
 
 @pytest.mark.parametrize(
+    "relative", ["web-02.yaml", "../db/db-01.yml", "_defaults.yaml", "../_defaults.yaml", "b/../web-02.yaml"]
+)
+def test_a_definition_is_no_part_of_another(site: Site, relative: str) -> None:
+    for name in ("a/web-02.yaml", "db/db-01.yml", "a/_defaults.yaml", "_defaults.yaml", "a/b/x"):
+        site.write(name, "token: hunter2-hunter2\n")
+    with pytest.raises(DefinitionError, match=r"^is a definition; what a definition names does not end in"):
+        site.read(relative)
+
+
+def test_a_file_that_is_yaml_lies_in_a_directory_that_is_not_looked_into(site: Site) -> None:
+    site.write("_files/users.yaml", "users: []\n")
+    site.write("a/_files/users.yaml", "users: []\n")
+    assert site.read("../_files/users.yaml") == site.read("_files/users.yaml") == b"users: []\n"
+
+
+@pytest.mark.parametrize(
     ("relative", "sentence"),
     [
         ("../../secret", "leads out of the directory"),

@@ -157,6 +157,27 @@ def test_a_directory_that_cannot_be_read_is_said_once_and_harms_no_other(
     assert site.find("web-01") == ["a/web-01.yaml"]
 
 
+def test_who_may_have_a_definition_in_a_directory_that_could_be_read_before_waits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write("a/web-01.yaml", "lost+found/x.yaml")
+    really_access, closed = os.access, ["/lost+found"]
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not path.endswith(tuple(closed)) and really_access(path, mode)
+    )
+    assert site.directories() == [".", "a"]
+    site.tree.check()  # what could never be read is no reason to wait
+    closed.append("/a")
+    for _ in range(2):
+        site.make(f"_{time.time_ns()}")  # so that all is listed again
+        assert site.directories() == ["."]
+        with pytest.raises(DriverBusyError, match=r"instances/a cannot be read$"):
+            site.tree.check()
+    closed.remove("/a")
+    assert site.directories() == [".", "a"]
+    site.tree.check()
+
+
 def test_a_directory_that_goes_while_it_is_listed_is_none(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,11 +348,11 @@ def test_definitions_are_listed_directory_by_directory(site: Site) -> None:
 
 
 def test_that_it_is_away_is_said_once_until_it_is_back(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    site.tree.check()
+    site.tree.check_root()
     away = site.root.rename(site.root.with_name("away"))
     for _ in range(2):
         with pytest.raises(DriverBusyError, match="the directory of definitions cannot be read") as busy:
-            site.tree.check()
+            site.tree.check_root()
         assert busy.value.retry == tree_module.AWAY_SECONDS
     away.rename(site.root)
     site.tree.note_presence()

@@ -1,5 +1,6 @@
 """Lines for ssh: what ssh itself makes of them is asked where ssh is installed."""
 
+import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,6 +46,12 @@ def test_each_key_has_a_line() -> None:
 def test_a_name_is_that_of_the_definition_and_the_host_name_in_it_once() -> None:
     assert names("web-01") == ["web-01"]
     assert names("a.example.org", vm_name="web-01") == ["web-01,a.example.org"]
+
+
+def test_a_vm_whose_definition_is_for_all_names_of_a_pattern_has_no_line() -> None:
+    claimed = dataclasses.replace(kept("db-01", defined="db-01", host_keys=[ED25519]), claimed=True)
+    assert list(known_hosts([claimed])) == []
+    assert list(fingerprints(claimed)) != []
 
 
 def test_what_a_vm_calls_itself_is_no_name() -> None:

@@ -80,6 +80,21 @@ def test_of_too_many_vms_that_one_goes_that_was_silent_longest(
     assert [len(reports.of(name)) for name in "abc"] == [1, 0, 1]
 
 
+def test_names_that_are_made_up_push_out_no_reports_of_definitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmw_cloudinit_metadata.state.reports.MAX_VMS", 2)
+    reports = Reports(StateDirectory(tmp_path))
+    own = kept("web-01")
+    reports.keep(own)
+    for number in range(5):
+        made_up = dataclasses.replace(kept(f"made-up-{number}"), claimed=True)
+        reports.keep(made_up)
+    assert reports.of("web-01") == [own]
+    assert reports.find("made-up-4") == [[made_up]]
+    assert len(list(reports.all())) == 3
+
+
 def test_reports_are_those_of_a_definition_whatever_a_vm_calls_itself(reports: Reports) -> None:
     own, claimed, other = kept("db-01"), kept("db-01", definition="evil"), kept("b", definition="c")
     for each in (own, claimed, other):

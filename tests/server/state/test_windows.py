@@ -35,10 +35,12 @@ def instance(
     runs: int | None = None,
     until: datetime | None = None,
     until_reported: bool = False,
+    claimed: bool = False,
 ) -> InstanceData:
     made = InstanceData({"metadata": {"instance-id": instance_id, "hostname": "web-01"}})
     made.serve = ServingWindow(runs, until, until_reported)
     made.source = source
+    made.claimed = claimed
     return made
 
 
@@ -206,6 +208,38 @@ def test_no_window_is_forgotten_to_make_room(world: World, monkeypatch: pytest.M
     with pytest.raises(StateError, match="windows has 2 files, which is the limit"):
         world.admit(instance(source="c", runs=1), "1")
     assert world.admit(instance(source="a", runs=1), "2") == NO_RUNS_LEFT
+
+
+def test_names_that_are_made_up_leave_room_for_definitions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmw_cloudinit_metadata.state.windows.MAX_WINDOWS", 2)
+    for name in ("made-up-1", "made-up-2"):
+        assert world.admit(instance(source=name, runs=1, claimed=True), "1") is None
+    with pytest.raises(StateError, match="claimed-windows has 2 files, which is the limit"):
+        world.admit(instance(source="made-up-3", runs=1, claimed=True), "1")
+    assert world.admit(instance(source="web-01", runs=1), "1") is None
+    assert world.admit(instance(source="made-up-1", runs=1, claimed=True), "2") == NO_RUNS_LEFT
+
+
+def test_the_window_of_a_name_that_is_claimed_is_re_armed_by_that_name(world: World) -> None:
+    fleet = instance(source="web%2f07", runs=1, claimed=True)
+    assert world.admit(fleet, "1", vm_name="web/07") is None
+    assert world.windows.names() == {"web%2f07", "web/07"}
+    for number, name in enumerate(("web%2f07", "web/07"), start=2):
+        assert world.admit(fleet, str(number)) == NO_RUNS_LEFT
+        assert world.windows.rearm(name)[0] == "web%2f07"
+        assert world.admit(fleet, str(number), vm_name="web/07") is None
+    world.windows.close(fleet, "web/07")
+    assert not (world.path / "windows" / "web%252f07.json").exists()
+
+
+def test_a_window_of_a_definition_comes_before_one_of_a_name_that_is_claimed(world: World) -> None:
+    for claimed in (False, True):
+        assert world.admit(instance(runs=1, claimed=claimed), "1") is None
+    world.windows.rearm("web-01")
+    assert world.admit(instance(runs=1, claimed=True), "2") == NO_RUNS_LEFT
+    assert world.admit(instance(runs=1), "2") is None
 
 
 def test_a_crash_at_any_step_never_serves_a_run_that_is_not_counted(

@@ -49,6 +49,27 @@ def test_a_report_is_kept_logged_once_and_given_to_the_driver(
     ]
 
 
+def test_what_a_vm_by_a_claimed_name_reports_and_uses_up_is_kept_apart(
+    run: Run, state: StateDirectory
+) -> None:
+    driver = limited(runs=1)
+    driver.options["claimed"] = True
+
+    async def test() -> None:
+        async with serving(driver, state=state) as site:
+            vm = await site.vm("web-01")
+            assert await fetch(vm, 1) == "ok"
+            assert await report(vm, status="done") == "ok"
+
+    run(test())
+    assert [each.claimed for each in Reports(state).of("the-definition")] == [True]
+    kept = [path.relative_to(state.path) for path in sorted(state.path.glob("*/*.json"))]
+    assert [str(path.parent) for path in kept if path.parent.name != "served"] == [
+        "claimed-reports",
+        "claimed-windows",
+    ]
+
+
 def test_without_a_state_directory_reports_are_logged_and_given_to_the_driver(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
