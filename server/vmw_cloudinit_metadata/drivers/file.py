@@ -50,7 +50,7 @@ class FileDriver(Driver):
     then among the patterns there. The first that is found is the VM's, with or without faults; of two that
     fit as well, such as files of one name in two directories, neither is. Links are followed as long as they
     end inside the directory, as those of a Kubernetes ConfigMap do. A file or directory whose name begins
-    with ``_`` is no VM's.
+    with ``_`` or ``.`` is no VM's.
 
     What was made of a definition is kept until one of its files changes: itself, a ``_defaults.yaml`` on the
     way to it, or what it names by ``file``. Faults are logged once a change, a missing definition once until

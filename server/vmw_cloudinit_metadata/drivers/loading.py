@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from vmw_cloudinit_metadata.definition import MAX_DEFINITION, Definition, Source
 from vmw_cloudinit_metadata.drivers.cache import File, Files
-from vmw_cloudinit_metadata.drivers.reading import ABSENT, is_definition, is_inside, read_whole
+from vmw_cloudinit_metadata.drivers.reading import ABSENT, HIDDEN, is_definition, is_inside, read_whole
 from vmw_cloudinit_metadata.errors import DefinitionError, Fault
 from vmw_cloudinit_metadata.log import printable
 
@@ -138,6 +138,6 @@ class Loader:
 def _is_of_definitions(way: str) -> bool:
     """Tell whether a file is a definition or defaults, which may hold what is for one VM and no other."""
     *directories, name = way.split(os.sep)
-    if any(each.startswith(("_", ".")) for each in directories):
+    if any(each.startswith(HIDDEN) for each in directories):
         return False
     return is_definition(name) or name == DEFAULTS

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from vmw_cloudinit_metadata.drivers.reading import HIDDEN
+
 # How vSphere writes the three characters it does not allow in names.
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
@@ -33,7 +35,7 @@ def spellings(name: str) -> Iterator[str]:
 
 def _is_plain(stem: str) -> bool:
     """Tell whether a name is one file's name, and a VM's."""
-    return _is_text(stem) and "/" not in stem and not stem.startswith("_")
+    return _is_text(stem) and "/" not in stem and not stem.startswith(HIDDEN)
 
 
 def _is_text(name: str) -> bool:

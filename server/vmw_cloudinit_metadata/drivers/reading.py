@@ -11,6 +11,10 @@ from vmw_cloudinit_metadata.log import printable
 
 SUFFIXES = (".yaml", ".yml")
 
+# What begins so is no VM's: it is for something else, as _defaults.yaml is, or is just being written, as by
+# Ansible and others, which take a name with a dot and rename the file when it is whole.
+HIDDEN = ("_", ".")
+
 # What a path is that leads to nothing. A name that is too long for a file is no file's.
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -47,8 +51,8 @@ class Signature(NamedTuple):
 
 
 def is_definition(name: str) -> bool:
-    """Return whether a file of this name is a VM's: one that begins with "_" is for something else."""
-    return name.endswith(SUFFIXES) and not name.startswith("_")
+    """Return whether a file of this name is a VM's."""
+    return name.endswith(SUFFIXES) and not name.startswith(HIDDEN)
 
 
 def can_read(directory: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from vmw_cloudinit_metadata.drivers.reading import (
     ABSENT,
+    HIDDEN,
     SUFFIXES,
     Signature,
     can_read,
@@ -223,7 +224,7 @@ def _subdirectories(path: str) -> list[tuple[str, bool]]:
 
 def _is_looked_into(entry: os.DirEntry[str]) -> bool:
     # The name first: to look at each of 10,000 files would take long where they are links.
-    if entry.name.startswith(("_", ".")) or entry.name.endswith(SUFFIXES):
+    if entry.name.startswith(HIDDEN) or entry.name.endswith(SUFFIXES):
         return False
     try:
         return entry.is_dir()

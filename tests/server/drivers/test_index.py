@@ -43,7 +43,7 @@ def test_one_kind_of_uuid_does_not_stand_for_the_other(directory: Directory) -> 
 
 
 def test_what_is_no_definition_of_a_vm_is_not_looked_at(directory: Directory, read: list[str]) -> None:
-    for name in ("_defaults.yaml", "web-01.yaml~", "web-01.json", "README"):
+    for name in ("_defaults.yaml", ".ansible_tmpx2web-01.yaml", "web-01.yaml~", "web-01.json", "README"):
         directory.write(name, definition(vc_uuid=VC))
     (directory.path / "folder.d").mkdir()
     assert directory.find("vc-uuid", VC) is None

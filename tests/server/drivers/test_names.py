@@ -22,6 +22,6 @@ def test_a_file_is_called_as_the_vm_says_or_as_vsphere_writes_it() -> None:
     assert list(stems("a/b")) == ["a%2fb"]
 
 
-@pytest.mark.parametrize("name", ["", "\0", "web\0", "\udc80", "_defaults", "_"])
+@pytest.mark.parametrize("name", ["", "\0", "web\0", "\udc80", "_defaults", "_", ".", "..", ".hidden"])
 def test_some_names_are_no_files(name: str) -> None:
     assert list(stems(name)) == []

@@ -339,7 +339,16 @@ def test_a_file_that_the_system_does_not_show_is_there_as_long_as_its_directory_
 
 
 def test_definitions_are_listed_directory_by_directory(site: Site) -> None:
-    site.write("b.yaml", "a.yml", "_defaults.yaml", "notes.txt", "z/c.yaml", "y/_defaults.yaml", "_x/d.yaml")
+    site.write(
+        "b.yaml",
+        "a.yml",
+        "_defaults.yaml",
+        ".tmp.yaml",
+        "notes.txt",
+        "z/c.yaml",
+        "y/_defaults.yaml",
+        "_x/d.yaml",
+    )
     root = site.root
     assert list(site.tree.definitions()) == [f"{root}/a.yml", f"{root}/b.yaml", f"{root}/z/c.yaml"]
 
