@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.definitions import LEAST, faults
@@ -124,6 +124,7 @@ def test_a_definition_says_where_its_names_stand() -> None:
 names = st.text("ab0*?[]!-^\\&|~.\n", min_size=1, max_size=12) | st.text(min_size=1, max_size=5)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(names, min_size=1, max_size=4), names)
 def test_whatever_is_read_without_fault_fits_its_own_samples(raw: list[str], name: str) -> None:
     try:
