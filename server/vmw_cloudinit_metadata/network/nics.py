@@ -86,7 +86,9 @@ def _guest_warnings(nic: InstanceNetworkData, at: Path) -> Iterator[Problem]:
     """Yield what some guests leave out."""
     if len(nic.nameservers) > MAX_NAMESERVERS:
         yield (*at, "nameservers"), f"has more than {MAX_NAMESERVERS}, and resolvers ask no others"
-    # Of version 1 netplan (Ubuntu's) gets them with static addresses only, and of version 2 others get less.
+    if nic.mtu is not None and 4 not in nic.static_versions():
+        yield (*at, "mtu"), "without a static IPv4 address, is left out on guests with ifupdown, Debian's"
+    # Of version 1 netplan gets these with static addresses only; of version 2 the other renderers get less.
     lost = "lost on guests with netplan, Ubuntu's: use a whole network-config of version 2 there"
     if (nic.nameservers or nic.search) and not nic.static_versions():
         yield (*at, "nameservers" if nic.nameservers else "search"), f"without a static address, is {lost}"

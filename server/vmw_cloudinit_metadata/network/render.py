@@ -37,11 +37,11 @@ def _device(nic: InstanceNetworkData, number: int, placeholders: bool) -> dict[s
 
 
 def _subnets(nic: InstanceNetworkData) -> list[dict[str, Any]]:
-    # Static ones first: ifupdown sets the MTU of the first, and sysconfig switches SLAAC off at a static IPv6
-    # address, unless it comes later.
+    # Static ones first, of these IPv4: ifupdown takes the MTU from the first, for the card if that is static
+    # and IPv4; and sysconfig switches SLAAC off at a static IPv6 address, unless SLAAC comes later.
     subnets = []
     first: dict[int, dict[str, Any]] = {}  # of each version of IP
-    for interface in nic.interfaces():
+    for interface in sorted(nic.interfaces(), key=lambda interface: interface.version):
         subnets.append(_static(interface))
         first.setdefault(interface.version, subnets[-1])
     for given, kind, version in (

@@ -86,6 +86,10 @@ LOST = "is lost on guests with netplan, Ubuntu's: use a whole network-config of 
             ["network.address: has 192.0.2.10, as network.address has"],
         ),
         ({**LAN, "mtu": 576}, []),
+        (
+            {"dhcp4": True, "mtu": 1400},
+            ["network.mtu: without a static IPv4 address, is left out on guests with ifupdown, Debian's"],
+        ),
         ({**LAN, "slaac": True, "mtu": 1279}, ["network.mtu: is less than the 1280 bytes that IPv6 needs"]),
         (
             {**LAN, "nameservers": ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]},

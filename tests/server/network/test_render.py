@@ -36,9 +36,16 @@ def test_what_comes_by_dhcp_and_slaac_stands_behind_what_is_static() -> None:
     assert subnets({"slaac": True, "dhcp4": False}) == [{"type": "ipv6_slaac"}]
 
 
+def test_ipv4_stands_first_so_that_ifupdown_takes_the_mtu_for_the_card_s() -> None:
+    raw = {"address": ["2001:db8::10/64", "192.0.2.10/24", "2001:db8::11/64", "192.0.2.11/24"]}
+    assert [subnet["address"] for subnet in subnets(raw)] == [
+        *("192.0.2.10", "192.0.2.11", "2001:db8::10/64", "2001:db8::11/64"),
+    ]
+
+
 def test_a_gateway_stands_beside_the_first_address_of_its_version_of_ip() -> None:
     raw = {"address": ["2001:db8::10/64", "192.0.2.10/24", "192.0.2.11/24"], "gateway": "192.0.2.1"}
-    assert [subnet.get("gateway") for subnet in subnets(raw)] == [None, "192.0.2.1", None]
+    assert [subnet.get("gateway") for subnet in subnets(raw)] == ["192.0.2.1", None, None]
 
 
 def test_dns_stands_in_one_place_beside_a_static_address() -> None:
