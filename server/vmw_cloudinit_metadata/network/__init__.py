@@ -56,10 +56,16 @@ def problems(network: Network | None) -> Iterator[Problem]:
     """Yield each fault, and where in the instance it stands."""
     if isinstance(network, NetworkConfig):
         yield from network.problems(_AT)
+    elif isinstance(network, list) and not network:
+        yield _AT, "is an empty list; leave it out where the guest's image is to decide"
     elif network is not None:
-        if not isinstance(network, InstanceNetworkData) and not network:
-            yield _AT, "is an empty list; leave it out where the guest's image is to decide"
-        yield from nics.problems(*_cards(network))
+        cards, places = _cards(network)
+        # A driver may have put anything into the list.
+        strangers = [number for number, card in enumerate(cards) if not isinstance(card, InstanceNetworkData)]
+        for number in strangers:
+            yield places[number], f"is a {type(cards[number]).__name__}, not InstanceNetworkData"
+        if not strangers:
+            yield from nics.problems(cards, places)
 
 
 def faults(network: Network | None) -> Iterator[str]:

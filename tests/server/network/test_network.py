@@ -51,6 +51,12 @@ def test_a_copy_shares_nothing_with_what_it_was_made_of(raw: Any) -> None:
         assert other[0] is not made[0]
 
 
+def test_what_a_driver_has_put_into_the_list_and_nobody_understands_is_a_fault() -> None:
+    cards: Any = network.from_raw([CARD])
+    cards.append({"address": "192.0.2.11/24"})
+    assert list(network.faults(cards)) == ["network[1]: is a dict, not InstanceNetworkData"]
+
+
 def test_without_a_network_there_is_nothing_to_say() -> None:
     assert network.copy(None) is None
     assert network.document(None, placeholders=True) is None
