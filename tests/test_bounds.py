@@ -32,6 +32,7 @@ BOUNDS = {
     "definition.strict_yaml.MAX_KEY": "server/definition/test_strict_yaml::what_is_wrong_is_said_with_its_line",
     "network.nics.MAX_NAMESERVERS": "server/network/test_nics::what_is_doubtful_about_a_card_is_said",
     "network.whole.MAX_DEPTH": "server/network/test_whole::what_nests_too_deep_is_a_fault",
+    "writing.metadata._MAX_DIGITS": "server/writing/test_metadata::what_json_has_not_is_text",
     # What drivers keep, and how long they are waited for
     "drivers.definitions.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
     "drivers.cache.ENTRY_BYTES": "server/drivers/test_cache::what_was_used_longest_ago_goes_first",

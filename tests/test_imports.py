@@ -100,11 +100,13 @@ SERVER = {
     # The other half of the protocol, which shares the codec of suboptions and no more.
     "simulator": {"errors", "vspc.vmware_ext"},
     "config": {"errors", "vspc.server"},
+    # Definitions as text: what is written is read again, so that it is one.
+    "writing": {"definition", "errors", "instance", "nocloud", "userdata"},
     "cli": {
-        *("checks", "config", "definition", "drivers.file", "drivers.loader", "drivers.reading"),
-        *("errors", "log"),
-        *("simulator", "state", "systemd", "vspc.admission", "vspc.events", "vspc.server"),
-        "vspc.tls",
+        *("checks", "config", "definition", "drivers.driver", "drivers.file", "drivers.loader"),
+        *("drivers.names", "drivers.reading", "errors", "instance", "log", "nocloud", "simulator", "state"),
+        *("systemd", "vspc.access", "vspc.admission", "vspc.events", "vspc.server", "vspc.snapshot"),
+        *("vspc.tls", "writing"),
     },
 }
 

@@ -1,6 +1,7 @@
 """The command line: the group of commands, and the one place where an error becomes an exit code."""
 
 import importlib
+import keyword
 import sys
 
 import click
@@ -17,8 +18,8 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
 
-# In the order of the help; each is the function of its name in the module of its name.
-COMMANDS = ("run", "vsphere", "schema", "reports", "rearm", "simulate", "demo")
+# In the order of the help; each is the function of its name in the module of its name (import_ of import).
+COMMANDS = ("run", "vsphere", "init", "show", "schema", "import", "reports", "rearm", "simulate", "demo")
 
 
 class Commands(click.Group):
@@ -32,8 +33,9 @@ class Commands(click.Group):
         """Return one of them."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"vmw_cloudinit_metadata.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"vmw_cloudinit_metadata.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
 

@@ -4,12 +4,13 @@ What the texts mean is ``config.py``'s; here its errors become click's, which na
 """
 
 import math
+import uuid
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from vmw_cloudinit_metadata.checks import token_fault
+from vmw_cloudinit_metadata.checks import parse_uuid, token_fault
 from vmw_cloudinit_metadata.config import parse_address, parse_driver_options
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.vspc.admission import Network, parse_network
@@ -79,6 +80,14 @@ def check_text(context: click.Context, parameter: click.Parameter, value: str | 
     except UnicodeEncodeError:
         raise click.BadParameter("it is not UTF-8.") from None
     return value
+
+
+def check_uuid(context: click.Context, parameter: click.Parameter, value: str | None) -> uuid.UUID | None:
+    """Return a UUID, in any usual writing; None if there is none."""
+    parsed = parse_uuid(value)
+    if value is not None and parsed is None:
+        raise click.BadParameter("it is not a UUID.")
+    return parsed
 
 
 class Seconds(click.FloatRange):

@@ -21,7 +21,12 @@ _F = TypeVar("_F", bound=Callable[..., object])
 def state_options(command: _F) -> _F:
     """Add ``--state-directory`` and ``--config``; the command gets a ``StateDirectory``."""
     config = config_option(use_config_file_of_run, "Take state-directory from this TOML file, the server's.")
-    directory = click.option(
+    return config(state_directory_option(command))
+
+
+def state_directory_option(command: _F) -> _F:
+    """Add ``--state-directory`` alone."""
+    return click.option(
         "--state-directory",
         type=click.Path(path_type=Path, readable=False),  # check() says what to do
         default=SERVICE_DIRECTORY,
@@ -29,5 +34,4 @@ def state_options(command: _F) -> _F:
         callback=lambda context, parameter, path: StateDirectory(path),
         metavar="DIR",
         help="Where the server keeps its state.",
-    )
-    return config(directory(command))
+    )(command)

@@ -103,6 +103,17 @@ class Windows:
             _write(records, name_of(instance), known, window)
         return sentence
 
+    def would_admit(self, instance: InstanceData, vm_name: str) -> str | None:
+        """Return what ``admit`` would say to a run that began now, and count nothing.
+
+        Raises:
+            StateError: nobody can say.
+        """
+        if instance.serve is None:
+            return None
+        window = _current(self._read(name_of(instance)), instance, vm_name)
+        return decide(window, instance.serve, "", self._now())[1]
+
     def close(self, instance: InstanceData, vm_name: str) -> None:
         """Take note that the VM has sent the final report of this instance.
 

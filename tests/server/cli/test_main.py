@@ -10,7 +10,7 @@ from tests.support import command
 from vmw_cloudinit_metadata.cli import main as cli_main
 from vmw_cloudinit_metadata.errors import ListenError
 
-COMMANDS = ["run", "vsphere", "schema", "reports", "rearm", "simulate", "demo"]
+COMMANDS = ["run", "vsphere", "init", "show", "schema", "import", "reports", "rearm", "simulate", "demo"]
 
 
 def test_the_version_is_told() -> None:

@@ -1,0 +1,1 @@
+"""Definitions as text: what ``init`` and ``import`` write. Pure; files and options are the commands'."""
