@@ -47,8 +47,9 @@ install-server:
 	$(if $(UNITDIR),$(INSTALL_FILE) -t $(DESTDIR)$(UNITDIR) packaging/server/$(PROGRAM).service \
 	  packaging/server/$(PROGRAM).socket)
 	$(if $(SYSUSERSDIR),$(INSTALL_FILE) packaging/server/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/$(PROGRAM).conf)
-	install -d $(DESTDIR)/usr/share/man/man1
+	install -d $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/man/man5
 	scdoc < packaging/man/$(PROGRAM).1.scd > $(DESTDIR)/usr/share/man/man1/$(PROGRAM).1
+	scdoc < packaging/man/$(PROGRAM).5.scd > $(DESTDIR)/usr/share/man/man5/$(PROGRAM).5
 	install -d $(DESTDIR)/usr/share/bash-completion/completions $(DESTDIR)$(ZSHDIR) \
 	  $(DESTDIR)/usr/share/fish/vendor_completions.d
 	$(COMPLETIONS)=bash_source $(SYSTEM_PYTHON) -m vmw_cloudinit_metadata \
