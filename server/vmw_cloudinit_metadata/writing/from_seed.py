@@ -1,11 +1,15 @@
 """A NoCloud seed -> a definition that is served as the same documents."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.writing.metadata import Note, definition_metadata, load_mapping, plain
+
+# The guest's first card, its second … (wire, Placeholders)
+_PLACEHOLDER = re.compile("@[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,29 @@ def network_part(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if "version" not in config and config.get("config") != "disabled":
         raise DefinitionError("network-config: version is missing; 1 and 2 are what cloud-init takes")
-    return {"network": plain(config)}
+    network = plain(config)
+    _drop_placeholders(network)
+    return {"network": network}
+
+
+def _drop_placeholders(config: dict[str, Any]) -> None:
+    """Take off what stands for the MAC addresses of the guest's cards, as ``show --output`` writes it.
+
+    It comes back by itself: cards without a MAC address have a placeholder when they are served.
+    """
+    devices, ethernets = config.get("config"), config.get("ethernets")
+    for device in devices if isinstance(devices, list) else ():
+        if isinstance(device, dict) and _is_placeholder(device.get("mac_address")):
+            del device["mac_address"]
+    for device in ethernets.values() if isinstance(ethernets, dict) else ():
+        match = device.get("match") if isinstance(device, dict) else None
+        if isinstance(match, dict) and _is_placeholder(match.get("macaddress")):
+            del device["match"]
+            device.pop("set-name", None)
+
+
+def _is_placeholder(value: object) -> bool:
+    return isinstance(value, str) and _PLACEHOLDER.fullmatch(value) is not None
 
 
 def documents_part(user_data: bytes | None, vendor_data: bytes | None) -> dict[str, bytes]:
