@@ -15,7 +15,7 @@ import click
 
 from vmw_cloudinit_metadata.definition import VMFacts
 from vmw_cloudinit_metadata.drivers.driver import Driver
-from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, MetadataError, StateError
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import describe, printable
 from vmw_cloudinit_metadata.state.directory import StateDirectory
@@ -97,7 +97,7 @@ def window_note(instance: InstanceData, vm_name: str, state: StateDirectory) -> 
     try:
         state.check()
         sentence = Windows(state).would_admit(instance, vm_name)
-    except (StateError, MetadataError) as error:
+    except MetadataError as error:
         return f"how far its serving window is used up is not known: {error}"
     rearm = f"'vmw-cloudinit-metadata rearm {printable(name_of(instance))}'"
     return f"{sentence} by {rearm}" if sentence else None

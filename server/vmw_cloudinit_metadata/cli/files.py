@@ -54,6 +54,18 @@ def write_file(path: Path, content: bytes, force: bool) -> None:
         raise OutputError(f"cannot write {printable(str(path))}: {error.strerror}") from None
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {printable(str(path))}: {error.strerror}") from None
+
+
 def _give_to_readers(descriptor: int, directory: Path) -> None:
     # A group that one is not in gets nothing: then the file is its owner's.
     with contextlib.suppress(PermissionError):

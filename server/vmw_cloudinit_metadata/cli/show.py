@@ -11,7 +11,7 @@ from vmw_cloudinit_metadata.cli.asking import Asked, AskingError, ask, told_by_d
 from vmw_cloudinit_metadata.cli.changes import FILES, changes, is_text
 from vmw_cloudinit_metadata.cli.driver import driver_options
 from vmw_cloudinit_metadata.cli.explaining import explanation
-from vmw_cloudinit_metadata.cli.files import check_new, write_file
+from vmw_cloudinit_metadata.cli.files import check_new, remove_file, write_file
 from vmw_cloudinit_metadata.cli.parameters import check_text, check_uuid
 from vmw_cloudinit_metadata.cli.state import CONTEXT, state_directory_option
 from vmw_cloudinit_metadata.definition import VMFacts
@@ -163,7 +163,7 @@ def _write(documents: dict[str, bytes | None], directory: Path, force: bool) -> 
     check_new([directory / name for name in documents], force)
     for name, content in documents.items():
         if content is None:
-            (directory / name).unlink(missing_ok=True)
+            remove_file(directory / name)
         else:
             write_file(directory / name, content, force)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vmw_cloudinit_metadata.cli import files
-from vmw_cloudinit_metadata.cli.files import check_new, readers_of, write_file
+from vmw_cloudinit_metadata.cli.files import check_new, readers_of, remove_file, write_file
 from vmw_cloudinit_metadata.errors import OutputError
 
 
@@ -68,6 +68,17 @@ def test_what_cannot_be_written_is_a_sentence_and_leaves_nothing(
     with pytest.raises(OutputError, match=r"web-01.yaml: No space left on device$"):
         write_file(tmp_path / "web-01.yaml", b"", force=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_removed_if_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "vendor-data"
+    path.write_text("")
+    remove_file(path)
+    remove_file(path)
+    assert not path.exists()
+    path.mkdir()
+    with pytest.raises(OutputError, match=r"^cannot remove .*/vendor-data: Is a directory$"):
+        remove_file(path)
 
 
 def test_a_long_name_and_one_of_line_ends_are_names_too(tmp_path: Path) -> None:
