@@ -144,7 +144,8 @@ def _print_one(content: bytes | None, name: str, vm: str) -> None:
 
 def _print_changes(asked: Asked, vm: str, state: StateDirectory) -> None:
     state.check()
-    served = ServedRecords(state).last(asked.snapshot.instance.source or vm)
+    instance = asked.snapshot.instance
+    served = ServedRecords(state).last(instance.source or vm, instance.claimed)
     if served is None:
         raise AskingError(f"{printable(vm)} has not been served yet, as far as {state.path} knows")
     since = f"{served.since.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vmw_cloudinit_metadata.state.directory import StateDirectory
-from vmw_cloudinit_metadata.state.records import DamagedError
+from vmw_cloudinit_metadata.state.records import DamagedError, Records
 from vmw_cloudinit_metadata.vspc.snapshot import Document
 
 # Twice the VMs of a large site, as of reports; some 60 MB of usual records, 4 GB of the worst there may be.
+# As many again of VMs whose names are claims, so that those that are made up push out no others.
 MAX_VMS = 20_000
 
 # To count records takes the longer the more there are: so many new ones come until they are counted again.
@@ -86,18 +87,26 @@ class ServedRecords:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._records = directory.records("served", MAX_VMS)
+        self._claimed = directory.records("claimed-served", MAX_VMS)
         self._now = now
         self._random_bytes = random_bytes
-        self._uncounted = MAX_UNCOUNTED  # nobody has counted yet
+        self._uncounted = dict.fromkeys(
+            (self._records, self._claimed), MAX_UNCOUNTED
+        )  # nobody has counted yet
 
-    def note(self, name: str, vm_name: str, documents: Mapping[str, Document | None]) -> None:
+    def note(
+        self, name: str, vm_name: str, documents: Mapping[str, Document | None], claimed: bool = False
+    ) -> None:
         """Keep what a VM is served, if it is not what it was served before.
+
+        ``claimed`` says that its definition's name may be what the VM claims (``InstanceData.claimed``).
 
         Raises:
             StateError: it cannot be kept.
         """
+        records = self._claimed if claimed else self._records
         try:
-            last = self.last(name)
+            last = _last(records, name)
         except DamagedError:
             last = None
         if last is not None and _etags(last.documents) == _etags(documents):
@@ -105,30 +114,34 @@ class ServedRecords:
         key = self._random_bytes(KEY_BYTES)
         kept = {name: _kept(name, document, key) for name, document in documents.items() if document}
         record = _to_json(Served(vm_name[:MAX_VM_NAME], self._now(), key, kept))
-        with self._records.locked():
+        with records.locked():
             if last is None:
-                self._make_room(name)
-            self._records.note(name, record)
+                self._make_room(records, name)
+            records.note(name, record)
 
-    def last(self, name: str) -> Served | None:
+    def last(self, name: str, claimed: bool = False) -> Served | None:
         """Return what a VM was last served, by the name of its definition; None if nothing is known.
 
         Raises:
             StateError: that cannot be read.
         """
-        record = self._records.read(name)
-        if record is None:
-            return None
-        try:
-            return _from_json(record)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise self._records.damaged(name) from None
+        return _last(self._claimed if claimed else self._records, name)
 
-    def _make_room(self, name: str) -> None:
-        self._uncounted += 1
-        if self._uncounted > MAX_UNCOUNTED:
-            self._records.make_room(name)
-            self._uncounted = 1
+    def _make_room(self, records: Records, name: str) -> None:
+        self._uncounted[records] += 1
+        if self._uncounted[records] > MAX_UNCOUNTED:
+            records.make_room(name)
+            self._uncounted[records] = 1
+
+
+def _last(records: Records, name: str) -> Served | None:
+    record = records.read(name)
+    if record is None:
+        return None
+    try:
+        return _from_json(record)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise records.damaged(name) from None
 
 
 def lines_of(content: bytes) -> list[bytes]:

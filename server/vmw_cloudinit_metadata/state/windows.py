@@ -111,7 +111,7 @@ class Windows:
         """
         if instance.serve is None:
             return None
-        window = _current(self._read(name_of(instance)), instance, vm_name)
+        window = _current(_read(self._of(instance), name_of(instance)), instance, vm_name)
         return decide(window, instance.serve, "", self._now())[1]
 
     def close(self, instance: InstanceData, vm_name: str) -> None:

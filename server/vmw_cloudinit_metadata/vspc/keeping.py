@@ -117,15 +117,13 @@ class Keeping:
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    def note_served(self, name: str, vm_name: str, snapshot: Snapshot) -> None:
+    def note_served(self, vm_name: str, snapshot: Snapshot) -> None:
         """Keep what a VM is served, when the disk has time; no VM waits for that."""
         size = snapshot.size + UNKEPT_BYTES
         if self._served is None or self._unkept_bytes + size > MAX_UNKEPT_BYTES:
             return
         self._unkept_bytes += size
-        task = asyncio.get_running_loop().create_task(
-            self._note_served(self._served, name, vm_name, snapshot)
-        )
+        task = asyncio.get_running_loop().create_task(self._note_served(self._served, vm_name, snapshot))
         self._unkept.add(task)
         task.add_done_callback(self._unkept.discard)
 
@@ -143,9 +141,11 @@ class Keeping:
         ):
             workers.close()
 
-    async def _note_served(self, served: ServedRecords, name: str, vm_name: str, snapshot: Snapshot) -> None:
+    async def _note_served(self, served: ServedRecords, vm_name: str, snapshot: Snapshot) -> None:
+        name, claimed = snapshot.instance.source or vm_name, snapshot.instance.claimed
         try:
-            await self._served_workers.run(lambda: served.note(name, vm_name, snapshot.by_name))
+            # Etags are made in that thread, too.
+            await self._served_workers.run(lambda: served.note(name, vm_name, snapshot.by_name, claimed))
         except Exception as error:
             fault = str(error) if isinstance(error, StateError) else describe(error)
             self._complain(f"what VMs are served is not kept for 'show --diff': {fault}", fault)
@@ -214,8 +214,7 @@ class _Keeper:
 
     def note_served(self, snapshot: Snapshot) -> None:
         """Keep what a run is answered from."""
-        vm_name = self._client.vm_name
-        self._keeping.note_served(snapshot.instance.source or vm_name, vm_name, snapshot)
+        self._keeping.note_served(self._client.vm_name, snapshot)
 
     async def take_report(self, instance: InstanceData, report: Report) -> None:
         """Keep a report, log it, and give it to the driver.

@@ -4,6 +4,7 @@ import json
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.server.cli.commands import Commands
 from tests.server.cli.shown import SECRET, USUAL, Site
 from vmw_cloudinit_metadata.cli.changes import FILES
 from vmw_cloudinit_metadata.definition import parse_definition
+from vmw_cloudinit_metadata.state.directory import StateDirectory
+from vmw_cloudinit_metadata.state.served import ServedRecords
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 
 
@@ -95,6 +98,14 @@ def test_what_is_new_is_told_line_by_line(site: Site) -> None:
     site.define(USUAL)
     told = f"nothing is new: web-01 has been served the same since {before}\n"
     assert site.show("--diff") == (0, "", told)
+
+
+def test_of_a_vm_that_fits_a_pattern_it_is_told_too(site: Site) -> None:
+    site.define(USUAL + 'vms: ["web-*"]\n', "all.yaml")
+    time = datetime(2026, 12, 1, tzinfo=UTC)
+    before = Snapshot(parse_definition(USUAL.replace("exit", "true").encode(), "")).by_name
+    ServedRecords(StateDirectory(site.state), lambda: time).note("web-07", "web-07", before, claimed=True)
+    assert site.show("--diff", vm="web-07").output.endswith("+exit\n")
 
 
 def test_who_was_never_served_has_nothing_to_compare_with(site: Site) -> None:

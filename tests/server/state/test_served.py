@@ -185,6 +185,19 @@ def test_of_too_many_vms_those_go_that_were_written_longest_ago(
     assert records.last("vm-8") is not None
 
 
+def test_names_that_are_made_up_push_out_no_others(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_VMS", 2)
+    monkeypatch.setattr(module, "MAX_UNCOUNTED", 1)
+    records = ServedRecords(StateDirectory(site.path))
+    records.note("web-01", "web-01", documents())
+    for number in range(9):
+        records.note(f"made-up-{number}", "vm", documents(), claimed=True)
+    assert records.last("web-01") is not None
+    assert records.last("made-up-8", claimed=True) is not None
+    assert records.last("made-up-8") is None
+    assert len(list((site.path / "claimed-served").glob("*.json"))) <= 3
+
+
 def test_what_changes_takes_no_more_room(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VMS", 1)
     records = ServedRecords(StateDirectory(site.path))

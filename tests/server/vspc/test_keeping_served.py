@@ -9,10 +9,12 @@ import pytest
 from tests.server.vspc.limited import ask, fetch, limited
 from tests.support import version2
 from tests.support.peer import METADATA, PATIENCE, USERDATA, Instances, Run, serving
+from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.state.served import Served, ServedRecords
 from vmw_cloudinit_metadata.vspc import keeping
 from vmw_cloudinit_metadata.vspc.snapshot import Document
+from vmw_cloudinit_metadata.vspc.vm_client import VMClient
 
 WELL = b"#cloud-config\n{}\n"
 
@@ -42,6 +44,24 @@ def test_what_a_run_is_answered_from_is_kept_by_its_definition_s_name(
     assert served.vm_name == "web-01"
     assert before <= served.since <= datetime.now(UTC)
     assert etag(state) == Document.of(WELL).etag
+
+
+def test_a_vm_that_is_what_it_claims_is_kept_apart(run: Run, state: StateDirectory) -> None:
+    class Claimed(Instances):
+        def instance(self, vm_client: VMClient) -> InstanceData | None:
+            made = super().instance(vm_client)
+            if made is not None:
+                made.claimed = True
+            return made
+
+    async def test() -> None:
+        async with serving(Claimed({}), state=state) as site:
+            vm = await site.vm("web-01")
+            assert (await ask(vm, version2.request("metadata"))).status == "ok"
+
+    run(test())
+    assert of(state, "web-01") is None
+    assert ServedRecords(state).last("web-01", claimed=True) is not None
 
 
 def test_in_version_1_too_and_by_the_vm_s_name_where_the_driver_names_no_definition(
@@ -104,7 +124,7 @@ def test_a_disk_that_hangs_holds_up_no_vm_and_no_memory(
 ) -> None:
     gate, entered, noted = threading.Event(), threading.Semaphore(0), []
 
-    def hang(records: ServedRecords, name: str, vm_name: str, documents: object) -> None:
+    def hang(records: ServedRecords, name: str, vm_name: str, documents: object, claimed: bool) -> None:
         entered.release()
         gate.wait(PATIENCE)
         noted.append(vm_name)
