@@ -50,6 +50,6 @@ def still_fits(macs: Macs, nics: NICs, warn: Say) -> bool:
         meant = ", ".join(f"{name} for {mac}" for name, mac in macs.items() if mac)
         warn(
             f"this machine has no longer all network cards of the seed, {meant}: its network data is asked "
-            "for again"
+            "for again; cloud-init takes it with a new instance-id"
         )
     return there and None not in macs.values()

@@ -178,7 +178,7 @@ def test_a_card_that_was_replaced_has_its_network_asked_for_again(run: Fetch, pa
     assert run.came == ["network-config"]
     assert run.warnings == [
         f"this machine has no longer all network cards of the seed, eth0 for {A}, eth1 for {B}: "
-        "its network data is asked for again"
+        "its network data is asked for again; cloud-init takes it with a new instance-id"
     ]
     # The other card stays what it was.
     assert network(run) == served(eth0=C, eth1=B)
