@@ -90,6 +90,7 @@ class Hardware:
     product_uuid: uuid.UUID = field(default_factory=uuid.uuid4)
     # One network card each: none reaches anything but QEMU's own DHCP server, and ports that are forwarded.
     macs: Sequence[str] = ("52:54:00:00:00:01",)
+    models: Sequence[str] = ("virtio-net-pci",)  # of the cards
     forward: str = ""  # such as tcp:127.0.0.1:PORT-:13370
     # The Unix socket of the second serial port; without one it is there, and nobody is at its other end.
     metadata_port: Path | None = None
@@ -101,8 +102,8 @@ class Hardware:
         port = f"socket,path={self.metadata_port}" if self.metadata_port else "null"
         arguments = ["-uuid", str(self.product_uuid), "-chardev", f"{port},id=metadata"]
         arguments += ["-serial", "chardev:metadata"]
-        for mac in self.macs:
-            arguments += ["-nic", f"user,restrict=on,model=virtio-net-pci,mac={mac}"]
+        for mac, model in zip(self.macs, self.models, strict=True):
+            arguments += ["-nic", f"user,restrict=on,model={model},mac={mac}"]
             if self.forward:
                 arguments[-1] += f",hostfwd={self.forward}"
         if self.second_disk:

@@ -19,8 +19,9 @@ pytestmark = [pytest.mark.system, pytest.mark.vm]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHRoaXMga2V5IGlzIGZvciB0ZXN0cyBvbmx5ISEh admin@example.org"
 
-# Two cards, of which the definition means the second.
+# Two cards, in the order of their PCI addresses; the kernel mostly finds the second one first, by its driver.
 MACS = ("52:54:00:00:00:01", "52:54:00:00:00:02")
+MODELS = ("virtio-net-pci", "vmxnet3")
 PRODUCT_UUID = uuid.UUID("420a0000-0000-4000-8000-000000000001")
 
 UNIT = "vmw-cloudinit-guest.service"
@@ -34,13 +35,7 @@ metadata:
   instance-id: {{instance_id}}
   hostname: {{hostname}}.example.org
   public-keys: [{KEY}]
-network:
-  mac: {MACS[1].upper()}
-  name: lan0
-  address: {{address}}
-  netmask: 255.255.255.0
-  gateway: 192.0.2.1
-  nameservers: [192.0.2.53]
+network: {{network}}
 userdata:
   users:
     - default
@@ -56,6 +51,19 @@ userdata:
     - echo {{instance_id}} >> /var/log/made-by-user-data
     - "true hunter2"
 vendordata: "#cloud-config\\n# hunter2\\n"
+"""
+
+# By names that mean nothing where udev calls cards after their places: the guest says which they are.
+IN_ORDER = """
+  - {name: eth0, address: 192.0.2.10/24, gateway: 192.0.2.1, nameservers: [192.0.2.53]}
+  - {name: eth1, address: 198.51.100.10, netmask: 255.255.255.0}
+"""
+BY_MAC = f"""
+  mac: {MACS[1].upper()}
+  name: lan0
+  address: 192.0.2.11
+  netmask: 255.255.255.0
+  gateway: 192.0.2.1
 """
 
 
@@ -85,7 +93,7 @@ def served_boot(disk: Disk, host: Image, definition: str, directory: Path) -> Bo
     definitions.mkdir()
     (definitions / "web-01.yaml").write_text(definition)
     with serving(host.root, definitions, vm="web-01") as port:
-        return boot(disk, Hardware(PRODUCT_UUID, MACS, metadata_port=port))
+        return boot(disk, Hardware(PRODUCT_UUID, MACS, MODELS, metadata_port=port))
 
 
 def assert_healthy(report: Report, failed: str = "") -> None:
@@ -104,11 +112,20 @@ def assert_healthy(report: Report, failed: str = "") -> None:
     assert all(re.search(step, line) for step, line in zip(steps, in_order, strict=True)), in_order
 
 
+def assert_cards_in_order(report: Report) -> None:
+    """Assert that each card has the name and the address that IN_ORDER gives it."""
+    assert report.addresses == {
+        "eth0": (MACS[0], ["192.0.2.10/24"]),
+        "eth1": (MACS[1], ["198.51.100.10/24"]),
+    }
+    assert report.gateways == [("192.0.2.1", "eth0")]
+
+
 @pytest.fixture(scope="module")
 def first(template: Image, host: Image, tmp_path_factory: pytest.TempPathFactory) -> Booted:
     """The first boot of a VM from the template, with a server."""
     directory = tmp_path_factory.mktemp("first")
-    definition = DEFINITION.format(instance_id="i-0042", hostname="web-01", address="192.0.2.10")
+    definition = DEFINITION.format(instance_id="i-0042", hostname="web-01", network=IN_ORDER)
     return served_boot(template.disk(directory / "disk"), host, definition, directory)
 
 
@@ -125,9 +142,11 @@ def test_its_users_have_their_keys(first: Booted) -> None:
     assert first.report.text("authorized-keys.deploy").endswith(KEY)
 
 
-def test_the_card_with_the_mac_address_has_the_name_and_the_address(first: Booted) -> None:
-    assert first.report.addresses["lan0"] == (MACS[1], ["192.0.2.10/24"])
-    assert first.report.gateways == [("192.0.2.1", "lan0")]
+def test_cards_without_a_mac_address_are_the_machine_s_in_their_order(first: Booted) -> None:
+    # Predictable names are on: the kernel's did not last until cloud-init came.
+    assert first.report.logged("(ens|enp).*: renamed from eth")
+    assert_cards_in_order(first.report)
+    assert "in the seed, eth0 is {}, eth1 is {}".format(*MACS) in first.report.text("guest-status")
 
 
 def test_its_user_data_runs_once(first: Booted) -> None:
@@ -160,11 +179,10 @@ def test_the_console_says_what_happened(first: Booted) -> None:
 
 
 def test_without_a_server_it_boots_as_the_vm_it_was(first: Booted, tmp_path: Path) -> None:
-    report = boot(first.disk.clone(tmp_path / "disk"), Hardware(PRODUCT_UUID, MACS)).report
+    report = boot(first.disk.clone(tmp_path / "disk"), Hardware(PRODUCT_UUID, MACS, MODELS)).report
     assert_healthy(report)
     assert report.text("fqdn") == "web-01.example.org"
-    assert report.addresses["lan0"] == (MACS[1], ["192.0.2.10/24"])
-    assert report.gateways == [("192.0.2.1", "lan0")]
+    assert_cards_in_order(report)
     assert report.text("host-keys") == first.report.text("host-keys") != ""
     assert report.text("made-by-user-data") == "i-0042"
     assert report.text("secrets") == ""
@@ -175,11 +193,12 @@ def test_without_a_server_it_boots_as_the_vm_it_was(first: Booted, tmp_path: Pat
 def test_with_another_instance_id_it_becomes_that_instance(
     first: Booted, host: Image, tmp_path: Path
 ) -> None:
-    definition = DEFINITION.format(instance_id="i-0043", hostname="web-02", address="192.0.2.11")
+    definition = DEFINITION.format(instance_id="i-0043", hostname="web-02", network=BY_MAC)
     report = served_boot(first.disk.clone(tmp_path / "disk"), host, definition, tmp_path).report
     assert_healthy(report)
     assert report.text("fqdn") == "web-02.example.org"
     assert report.addresses["lan0"] == (MACS[1], ["192.0.2.11/24"])
+    assert report.gateways == [("192.0.2.1", "lan0")]
     assert report.text("made-by-user-data").split() == ["i-0042", "i-0043"]
     assert report.logged("user-data of i-0043 scrubbed")
     assert report.text("secrets") == ""
@@ -188,7 +207,7 @@ def test_with_another_instance_id_it_becomes_that_instance(
 
 def test_a_clone_without_a_server_is_not_its_parent(first: Booted, tmp_path: Path) -> None:
     # With the MAC addresses of its parent, even.
-    report = boot(first.disk.clone(tmp_path / "disk"), Hardware(uuid.uuid4(), MACS)).report
+    report = boot(first.disk.clone(tmp_path / "disk"), Hardware(uuid.uuid4(), MACS, MODELS)).report
     assert_healthy(report, failed=UNIT)
     assert report.logged("the seed of i-0042 was another machine's")
     assert report.logged("no answer within 15 s: .* without a seed")
