@@ -7,7 +7,7 @@ what the kernel calls ``ens192``. Nothing here looks at the machine: ``nics.py``
 
 import json
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from vmw_cloudinit_guest import documents
 from vmw_cloudinit_guest.nics import NIC
@@ -65,16 +65,17 @@ def needs(content: Optional[bytes]) -> Optional[Needs]:
     names = [device.name for device in devices if device.number]
     if not names:
         return None
-    return Needs(len(devices), not all(map(_KERNEL_NAME.fullmatch, names)))
+    nics = max(len(devices), *(device.number for device in devices))
+    return Needs(nics, not all(map(_KERNEL_NAME.fullmatch, names)))
 
 
 def fill(content: bytes, nics: List[NIC], earlier: Dict[str, Optional[str]]) -> Filled:
     """Put MAC addresses in the place of placeholders; a document without one stays as it is, byte for byte.
 
     A device that is called as a NIC is, and not eth0, eth1 …, means that NIC. One that was filled earlier
-    keeps its NIC, so that another one in front of it changes nothing. Any other with ``@N`` gets the N-th in
-    bus order of the NICs that the document does not name, by MAC address or so; placeholders that are settled
-    by then do not count either. Where there is no such NIC, the key is left out.
+    keeps its NIC, so that another one in front of it changes nothing. ``@N`` of any other is the N-th in bus
+    order; unless one of those is spoken for, by its MAC address or so, or is not there: then the NICs that
+    are left go to them in the order of their numbers. Where none is left, the key is left out.
 
     Args:
         content: the network-config, version 1 or 2, as JSON.
@@ -89,7 +90,7 @@ def fill(content: bytes, nics: List[NIC], earlier: Dict[str, Optional[str]]) -> 
     devices = [device for device in _devices(values) if device.number]
     if not devices:
         return Filled(content, {}, [])
-    macs = _assigned(devices, [nic for nic in nics if nic.mac not in named], earlier)
+    macs = _assigned(devices, nics, named, earlier)
     for device in devices:
         device.fill(macs[device.name])
     sentences = [_no_nic(device, len(nics)) for device in devices if not macs[device.name]]
@@ -97,22 +98,26 @@ def fill(content: bytes, nics: List[NIC], earlier: Dict[str, Optional[str]]) -> 
 
 
 def _assigned(
-    devices: List[_Device], nics: List[NIC], earlier: Dict[str, Optional[str]]
+    devices: List[_Device], nics: List[NIC], named: Set[str], earlier: Dict[str, Optional[str]]
 ) -> Dict[str, Optional[str]]:
     """Return the MAC address for each device by its name, None where no NIC is left for it."""
-    by_name = {nic.name: nic.mac for nic in nics if not _KERNEL_NAME.fullmatch(nic.name)}
+    free = [nic for nic in nics if nic.mac not in named]
+    by_name = {nic.name: nic.mac for nic in free if not _KERNEL_NAME.fullmatch(nic.name)}
     known = {device.number: by_name[device.name] for device in devices if device.name in by_name}
     for device in devices:
         mac = earlier.get(device.name)
-        if mac in {nic.mac for nic in nics} - set(known.values()):
+        if mac in {nic.mac for nic in free} - set(known.values()):
             known.setdefault(device.number, mac)
-    rest = [nic.mac for nic in nics if nic.mac not in known.values()]
-    return {device.name: known.get(device.number) or _nth(rest, device.number, known) for device in devices}
+    left = [nic.mac for nic in free if nic.mac not in known.values()]
+    numbers = sorted(device.number for device in devices if device.number not in known)
+    known.update(_by_place(numbers, nics, left) or dict(zip(numbers, left)))
+    return {device.name: known.get(device.number) for device in devices}
 
 
-def _nth(macs: List[str], number: int, known: Dict[int, str]) -> Optional[str]:
-    position = number - sum(other < number for other in known)
-    return macs[position - 1] if position <= len(macs) else None
+def _by_place(numbers: List[int], nics: List[NIC], left: List[str]) -> Dict[int, str]:
+    """Return the MAC address of the N-th NIC for each number; none if one of them is not left."""
+    places = {number: nic.mac for number, nic in enumerate(nics, 1) if nic.mac in left}
+    return {number: places[number] for number in numbers} if places.keys() >= set(numbers) else {}
 
 
 def _no_nic(device: _Device, count: int) -> str:

@@ -83,9 +83,24 @@ def test_a_nic_whose_mac_address_is_in_the_document_is_not_given_away(document: 
 
 
 @both_versions
-def test_a_number_alone_counts_all_nics(document: Any) -> None:
+def test_a_number_counts_the_nics_that_others_have_too(document: Any) -> None:
     assert filled(document(eth0="@3")).macs == {"eth0": C}
-    assert filled(document(lan0=B, eth0="@2")).macs == {"eth0": C}
+    assert filled(document(lan0=B, eth0="@3")).macs == {"eth0": C}
+    assert filled(document(lan0=C, eth1="@2")).macs == {"eth1": B}
+    # As a server numbers them: the second of the list is the second, the third the third.
+    assert filled(document(lan0=A, eth1="@2", eth2="@3")).macs == {"eth1": B, "eth2": C}
+
+
+@both_versions
+def test_where_one_is_spoken_for_those_that_are_left_come_in_their_order(document: Any) -> None:
+    assert filled(document(lan0=B, eth1="@2")).macs == {"eth1": A}
+    assert filled(document(lan0=C, eth1="@2", eth2="@3")).macs == {"eth1": A, "eth2": B}
+    assert filled(document(lan0=B, eth1="@2"), NICS[:2]).macs == {"eth1": A}
+    # One of three is not there.
+    assert filled(document(lan0="00:50:56:00:00:ff", eth1="@2", eth2="@3"), NICS[:2]).macs == {
+        "eth1": A,
+        "eth2": B,
+    }
 
 
 @both_versions
@@ -183,6 +198,7 @@ def test_what_is_needed_of_the_machine_is_told(document: Any) -> None:
     assert needs(document(eth0="@1", lan0="@2")) == (2, True)
     # That of another name is found by its MAC address.
     assert needs(document(eth0="@1", lan0=A)) == (2, False)
+    assert needs(document(eth0="@3")) == (3, False)
 
 
 NAMES = st.sampled_from(["eth0", "eth1", "ens160", "ens192", "lan0"])
@@ -195,7 +211,7 @@ ADDRESSES = st.sampled_from(["@1", "@2", "@3", "@9999", "@0", A, B, C, "", None]
 def test_no_nic_is_given_to_two(
     macs: Dict[str, Optional[str]], earlier: Dict[str, Optional[str]], first: bool
 ) -> None:
-    # As a server numbers them, each number once.
+    # Each number once, as a server gives them.
     numbers = {name: mac for name, mac in macs.items() if mac and mac.startswith("@")}
     once = {**macs, **{name: f"@{number}" for number, name in enumerate(numbers, 1)}}
     result = filled((version_1 if first else version_2)(**once), earlier=earlier)
