@@ -33,6 +33,15 @@ BOUNDS = {
     "network.nics.MAX_NAMESERVERS": "server/network/test_nics::what_is_doubtful_about_a_card_is_said",
     "network.whole.MAX_DEPTH": "server/network/test_whole::what_nests_too_deep_is_a_fault",
     "writing.metadata._MAX_DIGITS": "server/writing/test_metadata::what_json_has_not_is_text",
+    # What is checked before a VM boots
+    "checking.cloudinit._MAX_KEPT": "server/checking/test_cloudinit::what_was_found_is_kept_for_so_many_values",
+    "checking.definitions._MAX_KEPT": "server/checking/test_definitions::what_was_remarked_is_kept_for_so_many_user_data",
+    "checking.names.LONGEST_NAME": "server/checking/test_names::a_name_that_no_vm_has_is_told_with_the_right_one",
+    "checking.report.MAX_FOUND": "server/checking/test_report::of_more_than_anybody_reads_the_first_is_kept",
+    "checking.report.MAX_RIVALS": "server/checking/test_report::patterns_beyond_a_thousand_are_not_compared",
+    "checking.schema_words._MAX_CHOICES": "server/checking/test_cloudinit::a_long_list_of_what_a_value_may_be_is_not_told",
+    "checking.userdata._MAX_LAYERS": "server/checking/test_userdata::what_is_packed_in_itself_is_not_unpacked_for_ever",
+    "checking.userdata._MAX_PARTS": "server/checking/test_userdata::of_a_message_of_many_parts_the_first_are_looked_at",
     # What drivers keep, and how long they are waited for
     "drivers.definitions.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
     "drivers.cache.ENTRY_BYTES": "server/drivers/test_cache::what_was_used_longest_ago_goes_first",

@@ -18,6 +18,10 @@ SERVER = {
     "nocloud": {"errors", "instance", "network"},
     "userdata": {"checks", "errors"},
     "definition": {"checks", "errors", "instance", "network", "userdata"},
+    "checking": {
+        *("definition", "drivers.file", "drivers.loading", "drivers.names", "drivers.reading"),
+        *("errors", "instance", "log", "network", "nocloud", "userdata"),
+    },
     "vspc.telnet": set(),
     "vspc.service_uri": set(),
     "vspc.vmware_ext": {"errors", "vspc.service_uri"},
@@ -103,7 +107,7 @@ SERVER = {
     # Definitions as text: what is written is read again, so that it is one.
     "writing": {"definition", "errors", "instance", "nocloud", "userdata"},
     "cli": {
-        *("checks", "config", "definition", "drivers.driver", "drivers.file", "drivers.loader"),
+        *("checking", "checks", "config", "definition", "drivers.driver", "drivers.file", "drivers.loader"),
         *("drivers.names", "drivers.reading", "errors", "instance", "log", "nocloud", "simulator", "state"),
         *("systemd", "vspc.access", "vspc.admission", "vspc.events", "vspc.server", "vspc.snapshot"),
         *("vspc.tls", "writing"),

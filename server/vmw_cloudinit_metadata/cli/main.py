@@ -19,7 +19,10 @@ EXIT_INTERRUPTED = 130
 
 
 # In the order of the help; each is the function of its name in the module of its name (import_ of import).
-COMMANDS = ("run", "vsphere", "init", "show", "schema", "import", "reports", "rearm", "simulate", "demo")
+COMMANDS = (
+    *("run", "vsphere", "init", "validate", "show", "schema", "import"),
+    *("reports", "rearm", "simulate", "demo"),
+)
 
 
 class Commands(click.Group):

@@ -7,7 +7,7 @@ is made of it definitions.py's; this module is the driver, and what commands wan
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -135,6 +135,14 @@ class FileDriver(Driver):
     def definitions(self) -> Iterator[str]:
         """Yield the path of each definition there is, directory by directory, in the order of names."""
         return self._tree.definitions()
+
+    def directories(self) -> Sequence[str]:
+        """Return the directories that definitions may lie in, the outermost first."""
+        return self._tree.directories(now=True)
+
+    def left_out(self) -> Sequence[str]:
+        """Return which directories were not looked into, and why, each a sentence; they were logged, too."""
+        return self._tree.left_out()
 
     def load(self, path: str) -> Definition:
         """Return the definition in a file, with the defaults on the way to it, as it is now.

@@ -79,6 +79,10 @@ class Tree:
                 self._listing = known = self._renewed(known, now)
             return known.directories
 
+    def left_out(self) -> list[str]:
+        """Return which directories are not looked into, and why, each a sentence."""
+        return sorted(self._complaints)
+
     def definitions(self) -> Iterator[str]:
         """Yield the path of each definition there is, directory by directory, in the order of names."""
         for directory in self.directories(now=True):

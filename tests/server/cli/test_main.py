@@ -10,7 +10,10 @@ from tests.support import command
 from vmw_cloudinit_metadata.cli import main as cli_main
 from vmw_cloudinit_metadata.errors import ListenError
 
-COMMANDS = ["run", "vsphere", "init", "show", "schema", "import", "reports", "rearm", "simulate", "demo"]
+COMMANDS = [
+    *("run", "vsphere", "init", "validate", "show", "schema", "import"),
+    *("reports", "rearm", "simulate", "demo"),
+]
 
 
 def test_the_version_is_told() -> None:
@@ -53,6 +56,11 @@ def test_every_command_has_a_help_of_its_own(name: str) -> None:
         ["run", "--uri", "u", "--driver", "json:NoSuchClass"],
         ["run", "--uri", "u", "--driver", "json:JSONDecoder"],
         ["run", "--uri", "u", "--driver", "nosuchdriver"],
+        ["validate"],
+        ["validate", "/no/such/directory"],
+        ["validate", "--driver", "json:JSONDecoder", "."],
+        ["validate", "--format", "xml", "."],
+        ["validate", "--line-seconds", "nan", "."],
         ["reports", "--format", "xml"],
         ["rearm"],
         ["simulate"],

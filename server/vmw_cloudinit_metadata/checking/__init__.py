@@ -1,0 +1,1 @@
+"""What ``validate`` looks for beside the faults for which a definition is not served at all."""
