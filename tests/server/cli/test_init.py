@@ -205,3 +205,14 @@ def test_defaults_come_from_the_server_s_directory_on(site: Site, command: Comma
     done = command("init", "web-01", "--directory", str(site.path / "rack"), "--config", str(config))
     assert (done.exit_code, done.output) == (1, f"{site.path}/rack/web-01.yaml is written\n")
     assert "192.0.2.300" in done.error
+
+
+def test_what_it_writes_passes_validate(site: Site, command: Commands, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    site.init()
+    site.init("--dhcp", "--ssh-key", KEY, "--mac", "00:50:56:01:02:03", vm="web-02")
+    site.init("--address", "192.0.2.10/24", "--gateway", "192.0.2.1", "--userdata", script, vm="web-03")
+    done = command("validate", str(site.path))
+    assert (done.exit_code, done.error) == (0, "")
+    assert done.output.splitlines()[-1].startswith("3 definitions, 0 faults, 0 warnings")
