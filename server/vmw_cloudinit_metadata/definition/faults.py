@@ -22,12 +22,11 @@ def error_of(faults: Sequence[Fault], source: str) -> DefinitionError:
 
 
 def told(faults: Sequence[Fault], source: str) -> list[Fault]:
-    """Return the faults as they are told, in order."""
-    faults = sorted(faults, key=lambda fault: (fault.source != source, *fault[:3]))
-    shown = [_without_secret(fault) for fault in faults[:MAX_FAULTS]]
-    if len(faults) > MAX_FAULTS:
-        shown.append(Fault(source, 0, "", f"and {len(faults) - MAX_FAULTS:,} more faults"))
-    return shown
+    """Return the faults as they are told: in order, each once."""
+    in_order = sorted(faults, key=lambda fault: (fault.source != source, *fault[:3]))
+    each = list(dict.fromkeys(map(_without_secret, in_order)))
+    more = len(each) - MAX_FAULTS
+    return each[:MAX_FAULTS] + ([Fault(source, 0, "", f"and {more:,} more faults")] if more > 0 else [])
 
 
 def _without_secret(fault: Fault) -> Fault:

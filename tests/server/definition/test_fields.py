@@ -292,3 +292,8 @@ def test_what_a_vm_calls_itself_leads_to_no_other_directory() -> None:
     text = LEAST + "vms: {'*': {d: sub/x}}\nuserdata: {file: '{{ vm.name }}.yaml'}\n"
     (fault,) = faults(text, vm=VMFacts("../web-02"))
     assert fault == "web.yaml:3: userdata.file: {{ vm.name }} is part of a file's name here, and holds a /"
+
+
+def test_what_is_wrong_many_times_in_one_place_is_said_once() -> None:
+    (fault,) = faults(LEAST + "vms: ['*']\nuserdata: '{{ vm.x }} {{ vm.x }}'\n")
+    assert fault.startswith("web.yaml:3: userdata: {{ vm.x }} is no field of this definition")
