@@ -29,10 +29,16 @@ def read(definition: bytes, defaults: list[bytes], vm: VMFacts) -> Any:
     """Return what a VM gets, None if it is faulty."""
     sources = [Source(f"{number}/_defaults.yaml", text) for number, text in enumerate(defaults)]
     try:
-        return Definition(Source("a.yaml", definition), sources).instance(vm)
+        return Definition(Source("a.yaml", definition), sources, read_file).instance(vm)
     except DefinitionError as error:
         check(error)
         return None
+
+
+def read_file(_source: str, name: str) -> bytes:
+    if "/" in name:
+        raise DefinitionError("leads out of the directory")
+    return b"#!/bin/sh\n" + name.encode("utf-8", "surrogateescape")
 
 
 def check(error: DefinitionError) -> None:
@@ -75,6 +81,19 @@ def with_fields(raw: Any) -> st.SearchStrategy[Any]:
     )
 
 
+payloads = st.dictionaries(
+    st.sampled_from(["file", "content", "encoding", "type", "filename", "packages"]),
+    st.text(max_size=8) | st.sampled_from(["base64", "gz", "text/x-shellscript", "#cloud-config\n", "eA=="]),
+    max_size=3,
+)
+whole = st.builds(
+    lambda raw, others: {**raw, **others},
+    definitions,
+    st.fixed_dictionaries(
+        {}, optional={"userdata": payloads | st.lists(payloads, max_size=3), "vendordata": payloads}
+    ),
+)
+
 tables = st.dictionaries(
     st.sampled_from(["web-01", "web-*", "*"]) | names,
     st.none() | st.dictionaries(st.sampled_from(["ip", "x"]), st.text() | st.ip_addresses(v=4).map(str)),
@@ -82,7 +101,7 @@ tables = st.dictionaries(
 
 
 @patient
-@given(definitions.flatmap(with_fields), definitions.flatmap(with_fields), tables | st.lists(names), claims)
+@given(whole.flatmap(with_fields), whole.flatmap(with_fields), tables | st.lists(names), claims)
 def test_what_a_vm_is_served_can_be_read_whatever_it_says_of_itself(
     raw: dict[str, Any], defaults: dict[str, Any], vms: Any, vm: VMFacts
 ) -> None:
