@@ -18,6 +18,7 @@ _BOUND = re.compile(
 # Modules, with all constants that are bounds, and the test that fills each: FILE::TEST below tests/.
 BOUNDS = {
     # What a definition may hold
+    "checks._LONGEST_ADDRESS": "server/test_checks::the_longest_address_is_read_and_nothing_longer",
     "definition.defaults.MAX_DEFINITION": "server/definition/test_faults::a_file_and_its_user_data_have_a_largest_size",
     "definition.faults.MAX_FAULTS": "server/definition/test_faults::garbage_is_reported_in_a_bounded_number_of_lines",
     "userdata._MAX_LINE": "server/test_userdata::a_long_line_is_one_that_mail_does_not_take",

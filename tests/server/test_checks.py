@@ -59,6 +59,14 @@ def test_an_address_is_text_or_an_object(value: str) -> None:
     assert parse_address(value) == parse_address(ipaddress.ip_address(value)) == ipaddress.ip_address(value)
 
 
+def test_the_longest_address_is_read_and_nothing_longer() -> None:
+    longest = ":".join(["ffff"] * 6) + ":255.255.255.254"
+    assert len(longest) == 45
+    assert parse_address(longest) is not None
+    assert parse_address(longest + "0") is None
+    assert parse_address("1" * 1_000_000) is None
+
+
 @pytest.mark.parametrize(
     ("value", "address", "prefix"),
     [
