@@ -61,6 +61,9 @@ class Entry:
         if self.error is not None:
             return ENTRY_BYTES + len(str(self.error))
         size = sum(file.signature.size for file in self.files.values() if file.signature)
+        if self.instance is not None:
+            # A small file that is unpacked, or named in many parts, makes large user-data.
+            size = max(size, len(self.instance.userdata) + len(self.instance.vendordata or ""))
         return ENTRY_BYTES + size * (1 if self.definition is None else DEFINITION_FACTOR)
 
     def says_the_same(self, other: "Entry | None") -> bool:

@@ -7,6 +7,7 @@ from vmw_cloudinit_metadata.definition import Definition, Source
 from vmw_cloudinit_metadata.drivers.cache import DEFINITION_FACTOR, ENTRY_BYTES, Cache, Entry, File
 from vmw_cloudinit_metadata.drivers.reading import Signature
 from vmw_cloudinit_metadata.errors import DefinitionError
+from vmw_cloudinit_metadata.instance import InstanceData
 
 
 def made_of(size: int, digest: bytes = b"1") -> Entry:
@@ -42,6 +43,12 @@ def test_a_file_that_was_not_there_is_untouched_until_it_is(tmp_path: Path) -> N
 def test_an_entry_takes_what_was_read_for_it_and_some_more() -> None:
     assert made_of(4096).size == ENTRY_BYTES + 4096
     assert Entry(made_of(4096).files, error=DefinitionError("12345")).size == ENTRY_BYTES + 5
+
+
+def test_what_was_unpacked_of_a_small_file_counts_as_what_it_is() -> None:
+    instance = InstanceData({"userdata": bytes(3000), "vendordata": "x" * 2000})
+    assert Entry(made_of(100).files, instance=instance).size == ENTRY_BYTES + 5000
+    assert Entry(made_of(9000).files, instance=instance).size == ENTRY_BYTES + 9000
 
 
 def test_a_definition_that_is_kept_itself_takes_several_times_its_file() -> None:
