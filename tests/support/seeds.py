@@ -71,7 +71,9 @@ class Case:
             vm_vc_uuid=parse_uuid(vm.get("vc-uuid")),
             vm_bios_uuid=parse_uuid(vm.get("bios-uuid")),
         )
-        instance = FileDriver({"directory": str(directory)}).get_instance(client)
+        driver = FileDriver({"directory": str(directory)})
+        instance = driver.get_instance(client)
+        driver.close()
         if instance is None:
             raise LookupError(f"{self.name} has no definition for {client.vm_name}")
         instance.validate()
