@@ -53,6 +53,7 @@ BOUNDS = {
     "drivers.tree.LISTING_SECONDS": "server/drivers/test_tree::a_new_directory_is_found_within_seconds_by_who_has_a_definition_already",
     "drivers.reading.READ_ATTEMPTS": "server/drivers/test_file_faults::a_file_that_never_rests_is_not_served_torn",
     "drivers.index.REFRESH_SECONDS": "server/drivers/test_index_thread::the_thread_looks_again_by_itself_and_at_once_when_it_is_told",
+    "drivers.index.FIRST_LOOK_SECONDS": "server/drivers/test_index_thread::who_would_wait_for_long_for_the_first_look_has_to_ask_again",
     "drivers.index.MAX_FILES": "server/drivers/test_index::more_definitions_than_it_holds_are_said_once",
     "drivers.index.MAX_LOOKS": "server/drivers/test_index::while_definitions_come_and_go_they_are_looked_at_a_few_times",
     "drivers.index.MAX_PATTERNS": "server/drivers/test_index::more_patterns_than_names_are_held_against_are_said_once",

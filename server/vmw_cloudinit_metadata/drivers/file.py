@@ -21,7 +21,7 @@ from vmw_cloudinit_metadata.drivers.loading import Loader
 from vmw_cloudinit_metadata.drivers.names import escaped
 from vmw_cloudinit_metadata.drivers.reading import can_read
 from vmw_cloudinit_metadata.drivers.tree import Tree
-from vmw_cloudinit_metadata.errors import DefinitionError, DriverLoadError
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, DriverLoadError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import printable
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
@@ -166,7 +166,12 @@ class FileDriver(Driver):
             DefinitionError: it has faults, or there are several.
             DriverBusyError: definitions are just being changed, or the directory is away.
         """
-        found = self._finder.find(vm)
+        try:
+            found = self._finder.find(vm)
+        except DriverBusyError:
+            if not self._finder.wait():
+                raise
+            found = self._finder.find(vm)
         return None if found is None else (found.path, self.load(found.path))
 
     def read_file(self, source: str, relative: str) -> bytes:

@@ -102,6 +102,10 @@ class Finder:
         self._complaints.tell(vm.name, f"{self._tree.root} has no definition for the VM {vm.name!r}")
         return None
 
+    def wait(self) -> bool:
+        """Wait for the index, if it is being made; return whether it was."""
+        return self._index.wait()
+
     def hurry(self) -> None:
         """Look at all definitions now."""
         self._index.hurry()

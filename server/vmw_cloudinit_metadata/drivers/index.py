@@ -19,7 +19,7 @@ from vmw_cloudinit_metadata.definition import VMs, parse_match, parse_vms
 from vmw_cloudinit_metadata.drivers.loading import Loader
 from vmw_cloudinit_metadata.drivers.reading import Signature, can_read, is_definition, read_whole
 from vmw_cloudinit_metadata.drivers.tree import Tree
-from vmw_cloudinit_metadata.errors import DefinitionError, MetadataError
+from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, MetadataError
 from vmw_cloudinit_metadata.instance import InstanceMatch
 from vmw_cloudinit_metadata.log import describe, printable
 
@@ -27,6 +27,12 @@ from vmw_cloudinit_metadata.log import describe, printable
 # takes a tenth of the time.
 REFRESH_SECONDS = 3.0
 BUSY_SHARE = 0.1
+
+# The first look at 10,000 files takes two seconds, on a slow disk a minute. The server has a few threads for
+# all VMs: those that have a file of their own wait no longer than this for others that have none.
+FIRST_LOOK_SECONDS = 2.0
+# When these ask again.
+FIRST_LOOK_RETRY = 2
 
 # Beyond any site's number of VMs: some 50 MB of index.
 MAX_FILES = 100_000
@@ -78,7 +84,8 @@ class _Found:
 class Index:
     """Find definitions by the UUIDs they are pinned to, and by the VMs they name.
 
-    The thread starts with the first question, which waits until all is read once; no other question waits.
+    The thread starts with the first question, for which all is read once. Whoever would have to wait for long
+    until that is over has to ask again.
     A definition that names VMs is found by these names alone; of two others that are pinned to one UUID
     neither is found by it, and an error names both. ``with_pins``: whether anybody asks for UUIDs.
     """
@@ -97,6 +104,7 @@ class Index:
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._started = 0.0
         self._built = threading.Event()
         self._wake = threading.Event()
         self._closed = threading.Event()
@@ -106,12 +114,20 @@ class Index:
         self._complaints: set[str] = set()
 
     def pinned(self, key: str, value: uuid.UUID) -> str | None:
-        """Return the path of the definition with this ``vc-uuid`` or ``bios-uuid``, None without one."""
+        """Return the path of the definition with this ``vc-uuid`` or ``bios-uuid``, None without one.
+
+        Raises:
+            DriverBusyError: nobody knows yet.
+        """
         paths = self._ask().pins.get((key, value), ())
         return paths[0] if len(paths) == 1 else None
 
     def naming(self, name: str) -> tuple[int, list[str]]:
-        """Return the paths of the definitions whose ``vms`` fit a name best, and how well: ``VMs.rank``."""
+        """Return the paths of the definitions whose ``vms`` fit a name best, and how well: ``VMs.rank``.
+
+        Raises:
+            DriverBusyError: nobody knows yet.
+        """
         found = self._ask()
         if paths := found.names.get(name):
             return 2, paths
@@ -123,9 +139,18 @@ class Index:
             if self._thread is None and not self._closed.is_set():
                 thread = threading.Thread(target=self._run, name="definitions", daemon=True)
                 thread.start()  # or there is no thread to spare; the next question tries again
-                self._thread = thread
-        self._built.wait()
+                self._thread, self._started = thread, time.monotonic()
+        self._built.wait(max(0.0, self._started + FIRST_LOOK_SECONDS - time.monotonic()))
+        if not self._built.is_set():
+            raise DriverBusyError("all definitions are looked at for the first time", FIRST_LOOK_RETRY)
         return self._found
+
+    def wait(self) -> bool:
+        """Wait until the first look is over; return whether it was not."""
+        if self._built.is_set() or self._thread is None:
+            return False
+        self._built.wait()
+        return True
 
     def hurry(self) -> None:
         """Look at the directory now."""

@@ -15,6 +15,7 @@ from vmw_cloudinit_metadata.drivers import index, loading
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A directory and a driver, whose index is refreshed by the test alone."""
     monkeypatch.setattr(index, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(index, "FIRST_LOOK_SECONDS", 20.0)
     monkeypatch.setattr(index.Index, "hurry", lambda _: None)
     directory = tmp_path / "instances"
     directory.mkdir()
@@ -26,6 +27,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory]:
     monkeypatch.setattr(index, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(index, "FIRST_LOOK_SECONDS", 20.0)
     made = Directory(tmp_path)
     yield made
     made.index.close()

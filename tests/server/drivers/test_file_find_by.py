@@ -24,6 +24,7 @@ Open = Callable[..., Store]
 def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Return what opens the directory with some options; its index is refreshed by the test alone."""
     monkeypatch.setattr(index_module, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(index_module, "FIRST_LOOK_SECONDS", 20.0)
     monkeypatch.setattr(index_module.Index, "hurry", lambda _: None)
     directory = tmp_path / "instances"
     directory.mkdir()

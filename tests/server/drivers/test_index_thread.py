@@ -7,6 +7,7 @@ import pytest
 from tests.server.drivers.indexed import VC, Directory, definition
 from vmw_cloudinit_metadata.drivers import index as index_module
 from vmw_cloudinit_metadata.drivers.index import Index
+from vmw_cloudinit_metadata.errors import DriverBusyError
 
 PATIENCE = 20.0
 
@@ -74,7 +75,7 @@ def test_a_system_without_a_thread_to_spare_is_asked_again(
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
 
 
-def test_questions_wait_for_the_first_look_and_for_no_other(
+def test_questions_wait_a_little_for_the_first_look_and_for_no_other(
     directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory.write("web-01.yaml", definition(vc_uuid=VC))
@@ -100,6 +101,29 @@ def test_questions_wait_for_the_first_look_and_for_no_other(
     assert looking.acquire(timeout=PATIENCE)
     assert directory.find("vc-uuid", VC) == "web-01.yaml"
     go_on.set()
+
+
+def test_who_would_wait_for_long_for_the_first_look_has_to_ask_again(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write("web-01.yaml", definition(vc_uuid=VC))
+    monkeypatch.setattr(index_module, "FIRST_LOOK_SECONDS", 0.0)
+    go_on = threading.Event()
+    refresh = directory.index.refresh
+
+    def slow() -> None:
+        go_on.wait(PATIENCE)
+        refresh()
+
+    monkeypatch.setattr(directory.index, "refresh", slow)
+    for ask in (lambda: directory.find("vc-uuid", VC), lambda: directory.index.naming("web-01")):
+        with pytest.raises(DriverBusyError, match="all definitions are looked at for the first time") as busy:
+            ask()
+        assert busy.value.retry == index_module.FIRST_LOOK_RETRY
+    go_on.set()
+    assert directory.index.wait() or thread_of(directory.index).is_alive()
+    assert directory.find("vc-uuid", VC) == "web-01.yaml"
+    assert directory.index.wait() is False
 
 
 def test_the_thread_outlives_what_nobody_foresaw(

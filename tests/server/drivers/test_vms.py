@@ -177,6 +177,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileDriver]:
     (directory / "_defaults.yaml").write_text("vendordata: 'of {{ vm.name }}'\n")
     (directory / "a/fleet.yaml").write_text(FLEET + "userdata: 'for {{ vm.name }}'\nvms: ['*']\n")
     driver = FileDriver({"directory": str(directory)})
+    driver.find(VMFacts("web-01"))  # which waits for the first look
     yield driver
     driver.close()
 
@@ -254,6 +255,7 @@ def test_a_slip_in_a_definition_leaves_its_vms_to_no_other(store: Store, text: s
 @pytest.fixture
 def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(index_module, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(index_module, "FIRST_LOOK_SECONDS", 20.0)
     monkeypatch.setattr(index_module.Index, "hurry", lambda _: None)
     (tmp_path / "instances").mkdir()
     opened: list[Store] = []
@@ -288,6 +290,13 @@ def test_pins_are_demanded_of_definitions_for_several_vms_too(open_store: Any) -
     instance = store.ask("web-01", VC)
     assert instance is not None
     assert instance.denied == "its definition has no match, which require-match demands"
+
+
+def test_commands_wait_for_the_first_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("fleet.yaml", named("fleet", "web-01"))
+    monkeypatch.setattr(index_module, "FIRST_LOOK_SECONDS", 0.0)
+    assert store.driver.find(VMFacts("web-01")) is not None
+    assert store.hostname("web-01") == "fleet"
 
 
 def test_commands_find_what_a_vm_would_get(store: Store) -> None:
