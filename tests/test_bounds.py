@@ -37,6 +37,7 @@ BOUNDS = {
     # What is checked before a VM boots
     "checking.cloudinit._MAX_KEPT": "server/checking/test_cloudinit::what_was_found_is_kept_for_so_many_values",
     "checking.definitions._MAX_KEPT": "server/checking/test_definitions::what_was_remarked_is_kept_for_so_many_user_data",
+    "checking.definitions._MAX_REMARKS": "server/checking/test_definitions::of_many_remarks_the_first_are_told",
     "checking.names.LONGEST_NAME": "server/checking/test_names::a_name_that_no_vm_has_is_told_with_the_right_one",
     "checking.report.MAX_FOUND": "server/checking/test_report::of_more_than_anybody_reads_the_first_is_kept",
     "checking.report.MAX_RIVALS": "server/checking/test_report::patterns_beyond_a_thousand_are_not_compared",

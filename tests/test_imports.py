@@ -19,7 +19,7 @@ SERVER = {
     "userdata": {"checks", "errors"},
     "definition": {"checks", "errors", "instance", "network", "userdata"},
     "checking": {
-        *("definition", "drivers.file", "drivers.loading", "drivers.names", "drivers.reading"),
+        *("checks", "definition", "drivers.file", "drivers.loading", "drivers.names", "drivers.reading"),
         *("errors", "instance", "log", "network", "nocloud", "userdata"),
     },
     "vspc.telnet": set(),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vmw_cloudinit_metadata.checking.network_claims import network_claims
 from vmw_cloudinit_metadata.checking.places import Places
-from vmw_cloudinit_metadata.definition.source import Path, path_text
+from vmw_cloudinit_metadata.checks import Path, path_text
 from vmw_cloudinit_metadata.errors import Fault
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import printable
@@ -52,7 +52,7 @@ class Claims:
         if first is claim:
             return None
         if claim.kind not in _NEEDS:
-            text = f"{claim.vm} has another definition, {first.place}, and is served neither; remove one"
+            text = f"{claim.vm} has another definition, {first.place}; neither is served: remove one"
         elif first.vm == claim.vm:
             return None  # two NICs of it, of which network/ tells; or it has two definitions, which is told
         elif (first.source, first.line, first.key) == (claim.source, claim.line, claim.key):

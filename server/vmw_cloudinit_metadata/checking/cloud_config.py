@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from vmw_cloudinit_metadata.checking.cloudinit import CloudInit
-from vmw_cloudinit_metadata.checking.remarks import Path, Remark
+from vmw_cloudinit_metadata.checking.remarks import Remark
 from vmw_cloudinit_metadata.checking.ssh_keys import ssh_key_fault
-from vmw_cloudinit_metadata.definition.source import Source
+from vmw_cloudinit_metadata.checks import Path
+from vmw_cloudinit_metadata.definition import Source
 from vmw_cloudinit_metadata.definition.strict_yaml import TAG, compose, place_of
 
 # Numbers that YAML 1.1 does not read as people do: 0644 is 420 to it, and 12:30 is 750.
@@ -39,7 +40,11 @@ def check_cloud_config(text: bytes, cloud_init: CloudInit | None) -> Iterator[Re
             yield Remark(f"a key {fault.text}; the last one counts", line=fault.line)
     loader = _Loader()
     document = loader.load(root)
+    # What is not what it seems is said once: that a number is no text follows.
+    remarked = {remark.path for remark in loader.remarks}
     for remark in (*loader.remarks, *_check_document(document, cloud_init)):
+        if remark.origin and remark.path in remarked:
+            continue
         shown = cloud_init.shown(remark.path) if cloud_init else ""
         yield remark._replace(shown=shown, line=loader.line_of(remark.path))
 
@@ -77,7 +82,9 @@ class _Loader:
         if node.tag == TAG + "int":
             self.remarks += [Remark(text, path=path) for form, text in _TRAPS if form.fullmatch(node.value)]
         try:
-            return self._constructor.construct_object(node)
+            value = self._constructor.construct_object(node)
+            # `content: !!binary …`; cloud-init takes it for text.
+            return value.decode("latin-1") if isinstance(value, bytes) else value
         except yaml.YAMLError:
             text = (
                 "cloud-init does not load it: a YAML tag (!…) that it does not know, or a value that is none"

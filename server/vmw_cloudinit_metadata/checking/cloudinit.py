@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import jsonschema
 
-from vmw_cloudinit_metadata.checking.remarks import Path as KeyPath
 from vmw_cloudinit_metadata.checking.schema_words import Words, sentences
+from vmw_cloudinit_metadata.checks import Path as KeyPath
 
 # Where distributions keep the modules of their own Python, of which this one need not be.
 _SYSTEM_DIRECTORIES = "/usr/lib/python3*/*-packages"
@@ -113,18 +113,14 @@ class Schema:
     def __init__(self, schema: dict[str, Any]) -> None:
         whole = _resolve(schema)
         self.words = Words(whole)
-        draft = jsonschema.validators.validator_for(whole, jsonschema.Draft4Validator)
-        # `content: !!binary …` is bytes, which cloud-init takes for text.
-        types = draft.TYPE_CHECKER.redefine("string", lambda _, value: isinstance(value, str | bytes))
-        extend: Any = jsonschema.validators.extend  # which is not typed
-        make = extend(draft, type_checker=types)
+        draft: Any = jsonschema.validators.validator_for(whole, jsonschema.Draft4Validator)
         modules = whole.get("allOf", [])
         plain = [module for module in modules if module.keys() == {"type", "properties"}]
-        self._rest = make({**whole, "allOf": [module for module in modules if module not in plain] or [{}]})
+        self._rest = draft({**whole, "allOf": [module for module in modules if module not in plain] or [{}]})
         self._by_key: dict[str, list[Any]] = {}
         for module in plain:
             for key, rule in module["properties"].items():
-                self._by_key.setdefault(key, []).append(make(rule))
+                self._by_key.setdefault(key, []).append(draft(rule))
         self._kept: dict[bytes, list[Objection]] = {}
 
     @classmethod

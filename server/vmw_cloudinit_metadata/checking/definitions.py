@@ -21,8 +21,8 @@ from vmw_cloudinit_metadata.checking.places import Places
 from vmw_cloudinit_metadata.checking.remarks import Remark
 from vmw_cloudinit_metadata.checking.ssh_keys import ssh_key_fault
 from vmw_cloudinit_metadata.checking.userdata import check_user_data
+from vmw_cloudinit_metadata.checks import Path
 from vmw_cloudinit_metadata.definition import Definition, Source, VMFacts
-from vmw_cloudinit_metadata.definition.source import Path
 from vmw_cloudinit_metadata.drivers.file import FileDriver
 from vmw_cloudinit_metadata.drivers.loading import DEFAULTS
 from vmw_cloudinit_metadata.drivers.reading import read_whole
@@ -33,6 +33,10 @@ from vmw_cloudinit_metadata.userdata import line_seconds
 
 # Of so many different user-data it is kept what was remarked: most definitions of a site share theirs.
 _MAX_KEPT = 1_000
+
+
+# A person reads the first ones of one text, as of a definition's faults.
+_MAX_REMARKS = 100
 
 
 class Checker:
@@ -83,8 +87,10 @@ class Checker:
         """Check the instance that these VMs have in common."""
         try:
             instance = definition.instance(vms[0])
-        except DefinitionError as error:
-            notes.of_vm(_faults_of(error, path), vms[0].name)
+        except (DefinitionError, DriverBusyError) as error:
+            name = vms[0].name
+            fits_pattern = definition.vms is not None and definition.vms.rank(name) == 1
+            notes.of_vm(_faults_of(error, path), name, fits_pattern)
             return
         for number, key in enumerate(instance.metadata.public_keys if instance.metadata else ()):
             if text := ssh_key_fault(key):
@@ -118,7 +124,7 @@ class Checker:
         if digest not in self._kept:
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
-            self._kept[digest] = list(check_user_data(data, self._cloud_init))
+            self._kept[digest] = _first(list(check_user_data(data, self._cloud_init)))
         return self._kept[digest]
 
     def _sources(self, path: str) -> Iterator[Source]:
@@ -132,6 +138,13 @@ class Checker:
         for each in paths:
             with contextlib.suppress(OSError, MetadataError):  # there is none, or no longer
                 yield Source(printable(each), read_whole(root, each)[1])
+
+
+def _first(remarks: list[Remark]) -> list[Remark]:
+    if len(remarks) > _MAX_REMARKS:
+        more = Remark(f"and {len(remarks) - _MAX_REMARKS:,} more", remarks[-1].serious)
+        return [*remarks[:_MAX_REMARKS], more]
+    return remarks
 
 
 def _has_byte_order_mark(path: str) -> bool:

@@ -14,7 +14,7 @@ from vmw_cloudinit_metadata.errors import Fault, MetadataError
 from vmw_cloudinit_metadata.log import printable
 
 _LIKE_DEFAULTS = re.compile(r"_defaults?\.ya?ml", re.IGNORECASE)
-_LIKE_A_DEFINITION = re.compile(r"[^_].*\.ya?ml", re.IGNORECASE)
+_LIKE_A_DEFINITION = re.compile(r"[^_.].*\.ya?ml", re.IGNORECASE)
 
 
 def check_directories(driver: FileDriver, directories: Sequence[str]) -> Checked:

@@ -4,9 +4,8 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from vmw_cloudinit_metadata.checks import Path
 from vmw_cloudinit_metadata.network import InstanceNetworkData, Network, NetworkConfig
-
-Path = tuple[str | int, ...]
 
 # Where a whole network-config says whom to ask and where to send: addresses of others.
 _OF_OTHERS = ("nameservers", "dns_nameservers", "routes")

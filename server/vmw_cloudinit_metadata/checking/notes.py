@@ -7,7 +7,7 @@ from vmw_cloudinit_metadata.checking.claims import Claim
 from vmw_cloudinit_metadata.checking.names import Pattern
 from vmw_cloudinit_metadata.checking.places import Places
 from vmw_cloudinit_metadata.checking.remarks import Remark
-from vmw_cloudinit_metadata.definition.source import Path, path_text
+from vmw_cloudinit_metadata.checks import Path, path_text
 from vmw_cloudinit_metadata.errors import Fault
 from vmw_cloudinit_metadata.log import printable
 
@@ -42,12 +42,18 @@ class Notes:
         path = self.places.spelt(path)
         self._add(Fault(*self.places.of(path), path_text(path), text), fault)
 
-    def of_vm(self, faults: Iterable[Fault], vm_name: str) -> None:
-        """Note why a VM is not served; of those that have the same fault the first is named."""
+    def of_vm(self, faults: Iterable[Fault], vm_name: str, fits_pattern: bool) -> None:
+        """Note why a VM is not served; of those that have the same fault the first is named.
+
+        Where it is a made-up one that fits a pattern, that may be meant: the pattern can be there for what
+        named VMs have in common.
+        """
+        which = "a VM such as" if fits_pattern else "the VM"
         for fault in faults:
             if fault not in self._of_vms:
                 self._of_vms.add(fault)
-                self._add(fault._replace(text=f"{fault.text} (for the VM {printable(vm_name)})"), fault=True)
+                text = f"{fault.text} (for {which} {printable(vm_name)})"
+                self._add(fault._replace(text=text), fault=not fits_pattern)
 
     def of_network(self, sentence: str) -> None:
         """Note a warning that begins with its key."""

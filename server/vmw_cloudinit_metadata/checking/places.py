@@ -4,14 +4,15 @@ What is needed to say it of user-data is looked up only when something is to be 
 once more.
 """
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import yaml
 
-from vmw_cloudinit_metadata.checking.remarks import Path, Remark
+from vmw_cloudinit_metadata.checking.remarks import Remark
+from vmw_cloudinit_metadata.checks import Path, path_text
 from vmw_cloudinit_metadata.definition import Place, Source
-from vmw_cloudinit_metadata.definition.source import path_text
 from vmw_cloudinit_metadata.definition.strict_yaml import compose, place_of
 from vmw_cloudinit_metadata.instance import METADATA_KEYS
 
@@ -68,26 +69,38 @@ class Places:
         if (*base, "content") in self._known:
             base = (*base, "content")
         if not parts:
-            sources = list(self._read_sources())
-            place = _place_of_key(sources, (*base, *remark.path)) if remark.path else None
+            place = self._place_of_key((*base, *remark.path)) if remark.path else None
             if place is None and not remark.part:
-                place = _place_of_line(sources, self.of(base), data, remark.line)
+                place = self._place_of_line(self.of(base), data, remark.line)
             if place is not None:
                 return place, ""
         words = [f"part {number}" for number in parts] + ([f"line {remark.line}"] if remark.line else [])
         return self.of(base), f"its {', '.join(words)}" if words else ""
 
+    @functools.cached_property
+    def _sources(self) -> list[tuple[Source, yaml.Node | None]]:
+        return [(source, compose(source)[0]) for source in self._read_sources()]
 
-def _place_of_key(sources: Sequence[Source], path: Path) -> Place | None:
-    """Return where a key of user-data that is a mapping stands: in the first of the files that have it."""
-    for source in sources:
-        node, _ = compose(source)
-        place = None
-        for step in path:
-            place, node = _step(node, step)
-        if place is not None:
-            return place
-    return None
+    def _place_of_key(self, path: Path) -> Place | None:
+        """Return where a key of user-data that is a mapping stands: in the first file that has it."""
+        for _, root in self._sources:
+            node, place = root, None
+            for step in path:
+                place, node = _step(node, step)
+            if place is not None:
+                return place
+        return None
+
+    def _place_of_line(self, place: Place, data: bytes, line: int) -> Place | None:
+        """Return where a line of user-data stands that is a literal block (``|``), whose lines are lines."""
+        texts = (source.text for source, _ in self._sources if source.name == place.source)
+        written = next(texts, b"").split(b"\n")
+        served = data.split(b"\n")
+        if not 0 < line <= len(served) or place.line + line > len(written):
+            return None
+        # A block that is folded, or begins with comments of YAML, has another line there.
+        same = written[place.line + line - 1].strip() == served[line - 1].strip() != b""
+        return place._replace(line=place.line + line) if same else None
 
 
 def _step(node: yaml.Node | None, step: str | int) -> tuple[Place | None, yaml.Node | None]:
@@ -99,14 +112,3 @@ def _step(node: yaml.Node | None, step: str | int) -> tuple[Place | None, yaml.N
     elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return place_of(node.value[step]), node.value[step]
     return None, None
-
-
-def _place_of_line(sources: Sequence[Source], place: Place, data: bytes, line: int) -> Place | None:
-    """Return where a line of user-data stands that is a literal block (``|``), so that lines are lines."""
-    written = next((source.text.split(b"\n") for source in sources if source.name == place.source), [])
-    served = data.split(b"\n")
-    if not 0 < line <= len(served) or place.line + line > len(written):
-        return None
-    # A block that is folded, or begins with comments of YAML, has another line there.
-    same = written[place.line + line - 1].strip() == served[line - 1].strip() != b""
-    return place._replace(line=place.line + line) if same else None

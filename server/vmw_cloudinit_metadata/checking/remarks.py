@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-Path = tuple[str | int, ...]
+from vmw_cloudinit_metadata.checks import Path
 
 
 class Remark(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from vmw_cloudinit_metadata.checking.remarks import Path
+from vmw_cloudinit_metadata.checks import Path
 
 # A longer list of what a value may be is no help to read.
 _MAX_CHOICES = 12

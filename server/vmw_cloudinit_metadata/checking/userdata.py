@@ -84,7 +84,7 @@ def _check_message(data: bytes, cloud_init: CloudInit | None, layers: int) -> It
         message = email.message_from_bytes(data)
         parts = [part for part in message.walk() if part.get_content_maintype() != "multipart"]
         contents = [_content(part) for part in parts[:_MAX_PARTS]]
-    except (ValueError, LookupError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         yield Remark("is no MIME message that can be read, though it says MIME-Version", serious=True)
         return
     if not parts:

@@ -47,7 +47,7 @@ def test_a_vm_has_one_definition(kind: str) -> None:
     claims = Claims()
     assert claims.add(Claim(kind, "a", "a", "a.yaml", 0, "")) is None
     assert str(claims.add(Claim(kind, "a", "a", "b/a.yaml", 2, ""))) == (
-        "b/a.yaml:2: a has another definition, a.yaml, and is served neither; remove one"
+        "b/a.yaml:2: a has another definition, a.yaml; neither is served: remove one"
     )
 
 

@@ -128,6 +128,18 @@ def test_what_is_wrong_for_one_vm_alone_is_found(site: Site) -> None:
     assert (address.vm, address.value) == ("a", "192.0.2.1")
 
 
+def test_a_pattern_may_be_there_for_what_named_vms_have_in_common(site: Site) -> None:
+    site.write(
+        "web.yaml",
+        "vms: {'web-*': {role: web}, web-01: {ip: 192.0.2.1}}\n"
+        "metadata: {hostname: '{{ vm.name }}', tags: ['{{ vm.role }}']}\n"
+        "network: {address: '{{ vm.ip }}/24'}\n",
+    )
+    assert site.found("web.yaml") == [
+        "? web.yaml:3: network.address: {{ vm.ip }} is no field of this VM (for a VM such as web-1)"
+    ]
+
+
 def test_user_data_that_takes_long_is_a_warning_of_its_key(site: Site) -> None:
     site.seconds = 1
     site.write(
@@ -152,6 +164,17 @@ def test_what_was_remarked_is_kept_for_so_many_user_data(site: Site, monkeypatch
         path = site.write("web-01.yaml", LEAST + f"userdata: '{number}'\n")
         assert len(checker.check(path).warnings) == 1
         assert len(checker._kept) <= 2
+
+
+def test_of_many_remarks_the_first_are_told(site: Site) -> None:
+    lines = "".join(f"    - {number:04o}\n" for number in range(1, 201))
+    site.write("web-01.yaml", LEAST + f"userdata: |\n  #cloud-config\n  a:\n{lines}")
+    site.cloud_init = None
+    octal = "is octal to YAML 1.1, since it begins with 0; quote it"
+    assert site.found() == [
+        *(f"? web-01.yaml:{line}: userdata: {octal}" for line in range(5, 105)),
+        "? web-01.yaml:2: userdata: and 100 more",
+    ]
 
 
 # By what the driver finds it

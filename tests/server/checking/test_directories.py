@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Site:
 @pytest.mark.parametrize(
     ("files", "warnings"),
     [
-        (["web-01.yaml", "web-02.yml", "_defaults.yaml", "README.md", "_notes.yaml", "x.yaml.bak"], []),
+        (["web-01.yaml", "web-02.yml", "_defaults.yaml", "README.md", "_notes.yaml", ".x.YAML"], []),
         (["_defaults.yaml", "a/b/web-01.yaml", "a/_defaults.yaml", "a/setup.sh"], []),
         (["web-01.YAML", "web-02.Yml"], [f"web-01.YAML: {NO_VM}", f"web-02.Yml: {NO_VM}"]),
         (["web-01.yaml", "_defaults.yml"], [f"_defaults.yml: {UNREAD}"]),

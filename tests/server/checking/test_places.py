@@ -2,7 +2,8 @@ import pytest
 
 from tests.support.definitions import LEAST
 from vmw_cloudinit_metadata.checking.places import Places
-from vmw_cloudinit_metadata.checking.remarks import Path, Remark
+from vmw_cloudinit_metadata.checking.remarks import Remark
+from vmw_cloudinit_metadata.checks import Path
 from vmw_cloudinit_metadata.definition import Definition, Place, Source
 
 TOKEN = "token: 12345678\n"

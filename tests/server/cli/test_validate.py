@@ -264,7 +264,7 @@ def test_a_name_has_one_definition_also_where_that_has_faults(validated: Validat
     validated.write("web-01.yaml", LEAST)
     validated.write("web-01.yml", OTHER)
     validated.write("group/web-01.yaml", "metadata: [")
-    another = "web-01 has another definition, web-01.yaml, and is served neither; remove one"
+    another = "web-01 has another definition, web-01.yaml; neither is served: remove one"
     assert validated.found() == [
         f"group/web-01.yaml: {another}",
         "group/web-01.yaml:2: not YAML: did not find expected node content",
@@ -278,7 +278,7 @@ def test_names_and_patterns_in_vms_belong_to_one_definition(validated: Validated
     validated.write("web.yaml", f"vms: [web-01, web-02, 'db-*']\n{named}")
     validated.write("web-01.yaml", LEAST)
     assert validated.found() == [
-        "web.yaml:1: vms: web-02 has another definition, more.yaml:1, and is served neither; remove one",
+        "web.yaml:1: vms: web-02 has another definition, more.yaml:1; neither is served: remove one",
         "web.yaml:1: warning: vms: a VM db-1 would fit a pattern in more.yaml:1, too,"
         " and be served by neither",
         "web.yaml:1: warning: vms: web-01 has a definition of its own, web-01.yaml, and is served by that",
