@@ -64,6 +64,6 @@ def test_all_tests_of_guest_and_codec_pass_on_python_3_6(python36: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=900,  # a minute, and more on a machine that is busy
     )
     assert ran.returncode == 0, ran.stdout
