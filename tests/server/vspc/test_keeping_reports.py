@@ -66,6 +66,7 @@ def test_what_a_vm_by_a_claimed_name_reports_and_uses_up_is_kept_apart(
     kept = [path.relative_to(state.path) for path in sorted(state.path.glob("*/*.json"))]
     assert [str(path.parent) for path in kept if path.parent.name != "served"] == [
         "claimed-reports",
+        "claimed-served",
         "claimed-windows",
     ]
 
