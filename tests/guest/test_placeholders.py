@@ -2,7 +2,7 @@ import json
 from typing import Any, Dict, List, Optional
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vmw_cloudinit_guest.documents import DocumentError
@@ -205,6 +205,8 @@ NAMES = st.sampled_from(["eth0", "eth1", "ens160", "ens192", "lan0"])
 ADDRESSES = st.sampled_from(["@1", "@2", "@3", "@9999", "@0", A, B, C, "", None])
 
 
+# A machine under load is no reason for it to fail.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(NAMES, ADDRESSES), st.dictionaries(NAMES, st.sampled_from([A, B, None])), st.booleans()
 )
