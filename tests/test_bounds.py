@@ -90,8 +90,8 @@ BOUNDS = {
     # Version 2
     "vspc.run.SNAPSHOT_SECONDS": "server/vspc/test_run::version_1_is_answered_from_a_snapshot_of_five_seconds",
     "vspc.run.RUN_SECONDS": "server/vspc/test_run::a_run_lasts_as_long_as_its_guest_asks",
-    "vspc.run.FIRST_BOOT_SECONDS": "server/vspc/test_run::user_data_that_takes_longer_than_a_first_boot_waits_is_said_once",
-    "vspc.run.MAX_RUN_SECONDS": "server/vspc/test_run::a_run_that_never_ends_is_another_one_after_a_while",
+    "vspc.run.FIRST_BOOT_SECONDS": "server/vspc/test_run_secrets::user_data_that_takes_longer_than_a_first_boot_waits_is_said_once",
+    "vspc.run.MAX_RUN_SECONDS": "server/vspc/test_run_secrets::a_run_that_never_ends_is_another_one_after_a_while",
     "vspc.run.MAX_RETRY_SECONDS": "server/vspc/test_run::a_driver_that_takes_its_time_is_busy",
     "vspc.version2.MAX_PIECE": "server/vspc/test_version2::more_than_a_piece_is_not_given_at_once",
     "vspc.version2._MAX_CODE": "server/vspc/test_version2::the_longest_code_can_be_answered",

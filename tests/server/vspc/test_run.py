@@ -1,80 +1,21 @@
 """From which snapshot requests are answered, with a clock that tests set; no packet is seen here."""
 
-import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
+from tests.server.vspc.runs import FIRST, SECOND, SECRET, VM, wait, web
 from vmw_cloudinit_metadata.errors import ConfigurationError, DefinitionError, DriverBusyError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc import access
 from vmw_cloudinit_metadata.vspc.run import (
-    FIRST_BOOT_SECONDS,
-    MAX_RUN_SECONDS,
     RUN_SECONDS,
     SNAPSHOT_SECONDS,
-    Runs,
 )
 from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot
-from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
-
-SECRET = "hunter2"
-FIRST, SECOND = "00000001", "00000002"
-
-_T = TypeVar("_T")
-
-
-def web(userdata: str = "#cloud-config\n{}", **parts: Any) -> InstanceData:
-    metadata = {"instance-id": "i-0042", "hostname": "web-01"}
-    return InstanceData({"metadata": metadata, "userdata": userdata, **parts})
-
-
-def wait(what: Awaitable[_T]) -> _T:
-    async def waiting() -> _T:
-        return await what
-
-    return asyncio.run(waiting())
-
-
-class VM:
-    """A VM whose driver says what it is told to, or raises it."""
-
-    def __init__(self, instance: Any) -> None:
-        self.logger = logging.getLogger("vm")
-        self.vm_name = "web-01"
-        self.vm_vc_uuid: uuid.UUID | None = None
-        self.vm_bios_uuid: uuid.UUID | None = None
-        self.vm_token = ""
-        self.now = 1000.0
-        self.instance = instance
-        self.taken = 0
-        self.sentence: str | None = None
-        self.asked_for: list[str] = []
-        self.clock: Callable[[], float] = lambda: self.now
-        self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._take
-        self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._decide
-        self.served: list[Snapshot] = []
-        self.note_served: Callable[[Snapshot], None] = self.served.append
-        self.runs = Runs(self)
-
-    async def _take(self) -> InstanceData | None:
-        self.taken += 1
-        if isinstance(self.instance, Exception):
-            raise self.instance
-        return self.instance  # type: ignore[no-any-return]
-
-    async def _decide(self, instance: InstanceData, run: str) -> str | None:
-        assert isinstance(instance, InstanceData)
-        self.asked_for.append(run)
-        return self.sentence
-
-    def ask(self, document: str = "userdata", run: str = FIRST, **more: Any) -> Answer:
-        return wait(self.runs.answer(Request(f"REQUEST_{document.upper()}", "0a0a0a0a", run, **more)))
-
+from vmw_cloudinit_metadata.vspc.version2 import Answer, Status
 
 # One snapshot a run
 
@@ -279,104 +220,6 @@ def test_for_a_vm_that_is_refused_nothing_is_rendered() -> None:
     assert VM(instance).ask().status is Status.DENIED
 
 
-def test_who_may_have_secrets_is_asked_once_a_run_and_before_the_first_byte() -> None:
-    vm = VM(web("secret", vendordata="secret"))
-    for document in ("metadata", "networkdata", "metadata"):
-        vm.ask(document)
-    assert vm.asked_for == []
-    vm.ask("userdata", limit=1)
-    vm.ask("userdata", offset=1)
-    vm.ask("vendordata")
-    assert vm.asked_for == [FIRST]
-    vm.ask("vendordata", SECOND)
-    assert vm.asked_for == [FIRST, SECOND]
-
-
-def test_a_run_that_never_ends_is_another_one_after_a_while() -> None:
-    vm = VM(web("first"))
-    began = vm.now
-    while vm.now < began + MAX_RUN_SECONDS:
-        assert vm.ask().payload == b"first"
-        vm.now += RUN_SECONDS / 2
-    vm.instance, vm.sentence = web("second"), "no more"
-    assert vm.ask().status is Status.DENIED
-    assert vm.asked_for == [FIRST, FIRST]
-
-
-@pytest.mark.parametrize("document", ["userdata", "vendordata"])
-def test_who_may_not_have_secrets_has_the_rest(document: str) -> None:
-    vm = VM(web(SECRET, vendordata=SECRET))
-    vm.sentence = "served in one run only"
-    answer = vm.ask(document)
-    assert (answer.status, answer.payload) == (Status.DENIED, b"served in one run only")
-    assert vm.ask("metadata").status is Status.OK
-    vm.sentence = None
-    assert vm.ask(document).status is Status.DENIED
-    assert vm.ask(document, SECOND).status is Status.OK
-
-
-def test_what_the_guest_already_has_is_not_denied_and_not_counted() -> None:
-    vm = VM(web("secret"))
-    vm.sentence = "no more"
-    assert vm.ask(have=Document.of(b"secret").etag).status is Status.UNCHANGED
-    assert vm.ask("vendordata").status is Status.NOT_FOUND
-    assert vm.asked_for == []
-
-
-def test_a_decision_that_fails_is_none_and_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
-    vm = VM(web("secret"))
-
-    async def fail(instance: InstanceData, run: str) -> str | None:
-        raise OSError(SECRET)
-
-    decide, vm.may_serve = vm.may_serve, fail
-    for _ in range(2):
-        assert (vm.ask().status, vm.ask().pairs) == (Status.BUSY, (("retry", "5"),))
-    assert len(caplog.messages) == 1
-    assert wait(vm.runs.version_1_secrets()) is None
-    assert "'web-01' not given its secrets: who decides raised OSError in" in caplog.text
-    assert SECRET not in caplog.text
-    vm.may_serve = decide
-    assert vm.ask().payload == b"secret"
-
-
-def test_a_decision_that_takes_its_time_is_busy(caplog: pytest.LogCaptureFixture) -> None:
-    vm = VM(web("secret"))
-
-    async def wait_for_the_disk(instance: InstanceData, run: str) -> str | None:
-        raise DriverBusyError("the disk has not answered in 20 s", 7)
-
-    vm.may_serve = wait_for_the_disk
-    assert (vm.ask().status, vm.ask().pairs) == (Status.BUSY, (("retry", "7"),))
-    assert caplog.messages == []
-
-
-def test_user_data_that_takes_longer_than_a_first_boot_waits_is_said_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    longest = int(FIRST_BOOT_SECONDS * 8640)  # in base64, 8,640 bytes a second
-    vm = VM(web("x" * longest))
-    vm.ask(limit=1)
-    assert caplog.messages == []
-    vm.instance = web("x" * longest, vendordata="x")
-    vm.ask("metadata", SECOND)
-    assert caplog.messages == []
-    for run in (SECOND, FIRST, SECOND):
-        vm.ask(run=run, limit=1)
-    wait(vm.runs.version_1_secrets())
-    assert caplog.messages == [
-        "'web-01' gets 1,036,801 bytes of user-data and vendor-data:"
-        " 120 s on a line of 115200 baud, less if they compress"
-    ]
-
-
-def test_how_long_it_takes_is_not_said_of_what_is_not_served(caplog: pytest.LogCaptureFixture) -> None:
-    vm = VM(web("x" * 2_000_000))
-    vm.sentence = "no more"
-    vm.ask()
-    assert caplog.messages == []
-
-
 # Version 1
 
 
@@ -399,19 +242,6 @@ def test_its_absence_is_kept_as_long() -> None:
     vm.now += SNAPSHOT_SECONDS - 0.1
     assert wait(vm.runs.version_1()) is None
     vm.now += 0.1
-    assert wait(vm.runs.version_1()) is not None
-
-
-def test_secrets_of_version_1_are_asked_for_once_a_snapshot() -> None:
-    vm = VM(web(serve={"until": datetime.now(UTC)}))
-    assert wait(vm.runs.version_1())
-    assert vm.asked_for == []
-    assert wait(vm.runs.version_1_secrets())
-    assert wait(vm.runs.version_1_secrets())
-    assert vm.asked_for == [""]
-    vm.now += SNAPSHOT_SECONDS
-    vm.sentence = "no more"
-    assert wait(vm.runs.version_1_secrets()) is None
     assert wait(vm.runs.version_1()) is not None
 
 
