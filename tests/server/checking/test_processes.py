@@ -73,13 +73,15 @@ def test_results_that_nobody_takes_end_with_their_processes() -> None:
 
 # Each process tells that it has begun, and waits for a byte with each thing.
 PROGRAM = f"""
-import os
+import os, signal
 from vmw_cloudinit_metadata.checking.processes import map_in_processes
 
 def waits(thing):
     os.write(1, b"!")
     os.read(0, 1)
 
+# What a shell has started in the background ignores Ctrl-C, and so does all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     list(map_in_processes(waits, range({BATCH * 3}), 3))
 except KeyboardInterrupt:
@@ -102,6 +104,7 @@ def test_ctrl_c_ends_all_of_them_with_a_word_of_the_parent_alone(program: "subpr
     assert program.stdout is not None
     assert program.stderr is not None
     os.killpg(program.pid, signal.SIGINT)
+    program.wait(timeout=30)
     # These end when all of them have.
     assert (program.stdout.read(), program.stderr.read()) == (b"interrupted", b"")
 
