@@ -49,6 +49,11 @@ def report(checked: Iterable[Checked], beside: Iterable[Checked] = ()) -> Report
     return Report(definitions, sorted(faults), sorted(warnings))
 
 
+def warning_line(warning: Fault) -> str:
+    """Return a warning as compilers write it, so that editors know."""
+    return str(warning._replace(key=f"warning: {warning.key}" if warning.key else "warning"))
+
+
 def _note(noted: dict[Fault, None], found: Iterable[Fault]) -> None:
     for fault in found:
         if len(noted) < MAX_FOUND:

@@ -1,5 +1,6 @@
 """What commands have in common that write definitions: where to, and what becomes of them there."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,10 +8,13 @@ from typing import Any, TypeVar
 import click
 
 from vmw_cloudinit_metadata import nocloud
+from vmw_cloudinit_metadata.checking.cloudinit import find_cloud_init
+from vmw_cloudinit_metadata.checking.definitions import Checker
+from vmw_cloudinit_metadata.checking.report import warning_line
 from vmw_cloudinit_metadata.cli.asking import NO_UUID, told_by_driver
 from vmw_cloudinit_metadata.cli.config_file import config_option, use_config_file_of_run
 from vmw_cloudinit_metadata.cli.files import write_file
-from vmw_cloudinit_metadata.cli.parameters import check_driver_options
+from vmw_cloudinit_metadata.cli.parameters import FIRST_BOOT_SECONDS, check_driver_options
 from vmw_cloudinit_metadata.definition import VMFacts, parse_definition
 from vmw_cloudinit_metadata.drivers.file import FileDriver
 from vmw_cloudinit_metadata.drivers.names import escaped, stems
@@ -87,6 +91,8 @@ def write_definition(path: Path, text: bytes, vm_name: str, driver_opts: dict[st
     except MetadataError as error:
         told = "" if isinstance(error, DefinitionError) and error.logged else f": {error}"
         raise DefinitionError(f"what else is there keeps it from being served{told}") from None
+    else:
+        _tell_doubts(driver, path)
     finally:
         driver.close()
     if served is None or _rendered(served) != _rendered(parse_definition(text, "")):
@@ -95,6 +101,13 @@ def write_definition(path: Path, text: bytes, vm_name: str, driver_opts: dict[st
             f"'vmw-cloudinit-metadata show {printable(vm_name)} --explain' tells which",
             err=True,
         )
+
+
+def _tell_doubts(driver: FileDriver, path: Path) -> None:
+    """Print what ``validate`` would say of a definition by itself."""
+    checked = Checker(driver, find_cloud_init(), FIRST_BOOT_SECONDS).check(os.path.abspath(path))
+    for line in (*map(str, checked.faults), *map(warning_line, checked.warnings)):
+        click.echo(line, err=True)
 
 
 def _root(directory: Path, driver_opts: dict[str, Any]) -> str:

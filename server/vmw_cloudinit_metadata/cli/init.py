@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from vmw_cloudinit_metadata.checking.ssh_keys import ssh_key_fault
 from vmw_cloudinit_metadata.cli.definitions import (
     definition_name,
     definitions_directory,
@@ -49,10 +50,15 @@ def _keys(value: str) -> tuple[str, ...]:
     """Return the keys of an option's value: of a file, if it names one, else the value itself.
 
     Raises:
-        click.BadParameter: it is a private key, or a file without keys.
+        click.BadParameter: it is neither a file nor a key, or a private one, or sshd could not read it.
     """
     path = Path(value).expanduser()
     if not path.is_file():
+        if " " not in value.strip():
+            raise click.BadParameter(
+                f"there is no file {printable(value)}, nor is that a key such as 'ssh-ed25519 AAAA… comment'."
+            )
+        _refuse_key(value, "the key")
         return (value,)
     with open(path, "rb") as file:
         text = file.read(_LARGEST_KEY_FILE).decode(errors="replace")
@@ -64,7 +70,14 @@ def _keys(value: str) -> tuple[str, ...]:
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     if not keys:
         raise click.BadParameter(f"{printable(value)} has no key in it.")
+    for key in keys:
+        _refuse_key(key, f"a key in {printable(value)}")
     return keys
+
+
+def _refuse_key(key: str, which: str) -> None:
+    if fault := ssh_key_fault(key):
+        raise click.BadParameter(f"{which} {fault}.")
 
 
 _QUESTIONS = (
@@ -91,7 +104,9 @@ def _check_keys(context: click.Context, parameter: click.Parameter, values: Sequ
     "      --address 192.0.2.10/24 --gateway 192.0.2.1 --ssh-key ~/.ssh/id_ed25519.pub"
 )
 @click.argument("vm", callback=check_text)
-@click.option("--hostname", metavar="NAME", help="The guest's host name.  [default: the VM's name]")
+@click.option(
+    "--hostname", metavar="NAME", help="The guest's host name.  [default: the VM's name, if it is one]"
+)
 @click.option("--instance-id", metavar="ID", help="Which instance it is.  [default: made from the VM's UUID]")
 @click.option(
     "--ssh-key",
@@ -152,7 +167,10 @@ def init(
     if not yes and sys.stdin.isatty():
         _refuse(answers if answers.hostname else replace(answers, hostname="to-be-asked"))
         answers = _ask(answers)
-    answers = answers if answers.hostname else replace(answers, hostname=_usual_hostname(vm) or vm)
+    if not answers.hostname:
+        answers = replace(answers, hostname=_usual_hostname(vm))
+    if not answers.hostname:
+        raise click.UsageError(f"{printable(vm)} is no host name; give one with --hostname NAME.")
     _refuse(answers)
     write_definition(path, new_definition(answers).encode(), vm, driver_opts, force)
 
@@ -177,8 +195,12 @@ def _ask(answers: Answers) -> Answers:
 
 def _ask_one(answers: Answers, question: _Question) -> Answers:
     default = _default(answers, question.field)
+    # Without a default click asks until there is an answer.
+    needed = question.field == "hostname" and not default
     while True:
-        text = click.prompt(question.text, default=default, show_default=bool(default), err=True)
+        text = click.prompt(
+            question.text, default=None if needed else default, show_default=bool(default), err=True
+        )
         try:
             answered = replace(answers, **{question.field: question.read(text)}) if text else answers
         except click.BadParameter as error:

@@ -16,6 +16,9 @@ from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.vspc.admission import Network, parse_network
 from vmw_cloudinit_metadata.vspc.server import DEFAULT_PORT, DEFAULT_TLS_PORT
 
+# So long a guest waits at its first boot, unless its configuration says otherwise.
+FIRST_BOOT_SECONDS = 120
+
 
 def check_addresses(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]

@@ -15,16 +15,13 @@ from vmw_cloudinit_metadata.checking.definitions import Checker
 from vmw_cloudinit_metadata.checking.directories import check_directories
 from vmw_cloudinit_metadata.checking.notes import Checked
 from vmw_cloudinit_metadata.checking.processes import map_in_processes
-from vmw_cloudinit_metadata.checking.report import MAX_FOUND, Report, report
+from vmw_cloudinit_metadata.checking.report import MAX_FOUND, Report, report, warning_line
 from vmw_cloudinit_metadata.cli.driver import driver_options
-from vmw_cloudinit_metadata.cli.parameters import Seconds
+from vmw_cloudinit_metadata.cli.parameters import FIRST_BOOT_SECONDS, Seconds
 from vmw_cloudinit_metadata.cli.run import ENVIRONMENT_PREFIX
 from vmw_cloudinit_metadata.drivers.file import FileDriver
 from vmw_cloudinit_metadata.drivers.loader import load_driver
 from vmw_cloudinit_metadata.errors import ConfigurationError, DefinitionError, Fault
-
-# So long a guest waits at its first boot, unless its configuration says otherwise.
-FIRST_BOOT_SECONDS = 120
 
 NO_CLOUD_INIT = "cloud-init is not installed here, so that its schemas were not used"
 
@@ -147,9 +144,7 @@ def _way(path: str) -> list[str]:
 
 def _as_text(found: Report, cloud_init: CloudInit | None) -> Iterator[str]:
     yield from map(str, found.faults)
-    for warning in found.warnings:
-        # As compilers write it, so that editors know.
-        yield str(warning._replace(key=f"warning: {warning.key}" if warning.key else "warning"))
+    yield from map(warning_line, found.warnings)
     counts = (
         _count(found.definitions, "definition"),
         _count(len(found.faults), "fault"),

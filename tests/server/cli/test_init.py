@@ -130,12 +130,13 @@ def test_what_is_given_is_not_asked_for(site: Site) -> None:
 
 
 def test_a_name_that_is_no_host_name_is_not_offered_as_one(site: Site) -> None:
-    site.answer("ok", "", "")
+    site.answer("", "ok", "", "")  # and is asked for until it is there
     assert site.init(vm="Büro 1").exit_code == 0
     assert site.meta_data("Büro 1.yaml")["hostname"] == "ok"
-    done = site.init("--yes", vm="Büro 2")
-    assert (done.exit_code, done.output) == (1, "")
-    assert "metadata.hostname: 'Büro 2' is not a host name" in done.error
+    for vm in ("Büro 2", "büro/2", "web_2"):
+        done = site.init("--yes", vm=vm)
+        assert (done.exit_code, done.output) == (2, "")
+        assert f"{vm} is no host name; give one with --hostname NAME" in done.error
 
 
 def test_no_file_is_overwritten_but_with_force(site: Site) -> None:
@@ -171,6 +172,20 @@ def test_a_key_file_must_hold_public_keys(site: Site, tmp_path: Path) -> None:
     empty.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n")
     done = site.init("--ssh-key", empty)
     assert (done.exit_code, "hunter2" in done.error) == (2, False)
+
+
+def test_what_is_neither_a_key_nor_a_file_is_not_written(site: Site, tmp_path: Path) -> None:
+    done = site.init("--ssh-key", "~/.ssh/id_ed25519.pub")
+    assert done.exit_code == 2
+    assert "there is no file ~/.ssh/id_ed25519.pub, nor is that a key such as " in done.error
+    assert "the key ends in its middle" in site.init("--ssh-key", KEY[:60] + " comment").error
+    (tmp_path / "cut").write_text(f"{KEY}\n{KEY[:60]}\n")
+    assert "a key in" in (error := site.init("--ssh-key", tmp_path / "cut").error)
+    assert "ends in its middle: it was cut" in error
+    assert list(site.path.iterdir()) == []
+    site.answer("", "notakey", KEY, "")
+    assert "there is no file notakey" in site.init().error
+    assert site.meta_data()["public-keys"] == [KEY]
 
 
 def test_a_person_may_stop(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +231,12 @@ def test_what_it_writes_passes_validate(site: Site, command: Commands, tmp_path:
     done = command("validate", str(site.path))
     assert (done.exit_code, done.error) == (0, "")
     assert done.output.splitlines()[-1].startswith("3 definitions, 0 faults, 0 warnings")
+
+
+def test_what_is_doubtful_is_written_and_told(site: Site) -> None:
+    done = site.init("--address", "192.0.2.10/24", "--gateway", "198.51.100.1")
+    assert (done.exit_code, done.output) == (0, f"{site.path}/web-01.yaml is written\n")
+    warning = (
+        f"{site.path}/web-01.yaml:16: warning: network.gateway: 198.51.100.1 is outside the card's networks"
+    )
+    assert done.error.startswith(warning)
