@@ -59,6 +59,7 @@ vmw_cloudinit_metadata/checking/cloud_config.py
 vmw_cloudinit_metadata/checking/cloudinit.py
 vmw_cloudinit_metadata/checking/definitions.py
 vmw_cloudinit_metadata/checking/directories.py
+vmw_cloudinit_metadata/checking/metadata.py
 vmw_cloudinit_metadata/checking/names.py
 vmw_cloudinit_metadata/checking/network_claims.py
 vmw_cloudinit_metadata/checking/notes.py
@@ -68,6 +69,7 @@ vmw_cloudinit_metadata/checking/remarks.py
 vmw_cloudinit_metadata/checking/report.py
 vmw_cloudinit_metadata/checking/schema_words.py
 vmw_cloudinit_metadata/checking/ssh_keys.py
+vmw_cloudinit_metadata/checking/unfilled.py
 vmw_cloudinit_metadata/checking/userdata.py
 vmw_cloudinit_metadata/checks.py
 vmw_cloudinit_metadata/cli/__init__.py

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from vmw_cloudinit_metadata import network, nocloud
 from vmw_cloudinit_metadata.checking.claims import claims_of
 from vmw_cloudinit_metadata.checking.cloudinit import CloudInit
+from vmw_cloudinit_metadata.checking.metadata import check_metadata
 from vmw_cloudinit_metadata.checking.names import (
     file_name_warning,
     name_claim,
@@ -20,6 +21,7 @@ from vmw_cloudinit_metadata.checking.notes import Checked, Notes
 from vmw_cloudinit_metadata.checking.places import Places
 from vmw_cloudinit_metadata.checking.remarks import Remark
 from vmw_cloudinit_metadata.checking.ssh_keys import ssh_key_fault
+from vmw_cloudinit_metadata.checking.unfilled import unfilled_fields
 from vmw_cloudinit_metadata.checking.userdata import check_user_data
 from vmw_cloudinit_metadata.checks import Path
 from vmw_cloudinit_metadata.definition import Definition, Source, VMFacts
@@ -33,7 +35,6 @@ from vmw_cloudinit_metadata.userdata import line_seconds
 
 # Of so many different user-data it is kept what was remarked: most definitions of a site share theirs.
 _MAX_KEPT = 1_000
-
 
 # A person reads the first ones of one text, as of a definition's faults.
 _MAX_REMARKS = 100
@@ -51,15 +52,19 @@ class Checker:
 
     def check(self, path: str) -> Checked:
         """Check the definition in a file: for each VM that it names, and for two that fit each pattern."""
+        text = self._text(path)
+        unfilled = list(unfilled_fields(Source(printable(path), text)))
         try:
             definition = self._driver.load(path)
         except (DefinitionError, DriverBusyError) as error:
             # With its faults it still is the definition of the VM of its name.
-            return Checked(_faults_of(error, path), claims=[name_claim(path)] if self._by_name else ())
+            claims = [name_claim(path)] if self._by_name else ()
+            return Checked(_faults_of(error, path), unfilled, claims)
         notes = Notes(path, Places(definition.places(), lambda: self._sources(path)))
         vms = sample_vms(definition, path)
         self._check_finding(path, definition, vms, notes)
-        if _has_byte_order_mark(path):
+        notes.warnings.update(dict.fromkeys(unfilled))
+        if text.startswith(codecs.BOM_UTF8):
             notes.of_file("begins with a byte order mark, which not all programs pass over; save it without")
         # What does not vary is looked at once for all.
         for group in [[vm] for vm in vms] if definition.varies else [vms]:
@@ -92,9 +97,12 @@ class Checker:
             fits_pattern = definition.vms is not None and definition.vms.rank(name) == 1
             notes.of_vm(_faults_of(error, path), name, fits_pattern)
             return
-        for number, key in enumerate(instance.metadata.public_keys if instance.metadata else ()):
-            if text := ssh_key_fault(key):
-                notes.of_value(("metadata", "public-keys", number), text, fault=True)
+        if instance.metadata is not None:
+            for number, key in enumerate(instance.metadata.public_keys):
+                if text := ssh_key_fault(key):
+                    notes.of_value(("metadata", "public-keys", number), text, fault=True)
+            for at, text in check_metadata(instance.metadata):
+                notes.of_value(at, text)
         self._check_user_data("userdata", nocloud.render_user_data(instance), notes)
         self._check_user_data("vendordata", nocloud.render_vendor_data(instance), notes)
         self._check_network(instance.network, notes)
@@ -127,6 +135,12 @@ class Checker:
             self._kept[digest] = _first(list(check_user_data(data, self._cloud_init)))
         return self._kept[digest]
 
+    def _text(self, path: str) -> bytes:
+        """Return what is in the file of a definition; nothing where that cannot be read, which is a fault."""
+        with contextlib.suppress(OSError, MetadataError):
+            return read_whole(self._driver.options.directory, path)[1]
+        return b""
+
     def _sources(self, path: str) -> Iterator[Source]:
         """Yield the files that a definition is made of: itself, then the defaults, the nearest first."""
         root = self._driver.options.directory
@@ -145,12 +159,6 @@ def _first(remarks: list[Remark]) -> list[Remark]:
         more = Remark(f"and {len(remarks) - _MAX_REMARKS:,} more", remarks[-1].serious)
         return [*remarks[:_MAX_REMARKS], more]
     return remarks
-
-
-def _has_byte_order_mark(path: str) -> bool:
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-    return False
 
 
 def _faults_of(error: DefinitionError | DriverBusyError, path: str) -> Sequence[Fault]:

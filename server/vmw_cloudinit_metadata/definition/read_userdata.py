@@ -30,7 +30,7 @@ def _read_part(reader: Reader, node: yaml.Node, path: Path) -> Any:
     if not isinstance(node, yaml.MappingNode):
         return _read_text(reader, node, path)
     if not is_source(node):
-        return _cloud_config(node)
+        return _cloud_config(reader, node, path)
     return {
         key: _read_content(reader, value, at) if key == "content" else reader.text(value, at)
         for key, value, at in reader.items(node, path)
@@ -39,7 +39,7 @@ def _read_part(reader: Reader, node: yaml.Node, path: Path) -> Any:
 
 def _read_content(reader: Reader, node: yaml.Node, path: Path) -> Any:
     if isinstance(node, yaml.MappingNode):
-        return _cloud_config(node)
+        return _cloud_config(reader, node, path)
     return _read_text(reader, node, path)
 
 
@@ -49,8 +49,16 @@ def _read_text(reader: Reader, node: yaml.Node, path: Path) -> Any:
     return False  # what it is does not matter: the schema's sentence fits any
 
 
-def _cloud_config(node: yaml.MappingNode) -> str:
+def _cloud_config(reader: Reader, node: yaml.MappingNode, path: Path) -> str:
+    _note_places(reader, node, path)
     # The tree is written as it was read, not loaded and dumped: `permissions: 0644` stays what it is.
     # So is a long text: without a width no line is broken.
     text: str = yaml.serialize(node, Dumper=yaml.CSafeDumper, allow_unicode=True, width=-1)
     return "#cloud-config\n" + text
+
+
+def _note_places(reader: Reader, node: yaml.Node, path: Path) -> None:
+    """Let the reader know where each key stands: of one mapping some may come from defaults."""
+    if isinstance(node, yaml.MappingNode):
+        for _, value, at in reader.items(node, path):
+            _note_places(reader, value, at)

@@ -261,3 +261,14 @@ def test_nor_is_garbage_in_user_data(directory: Path, data: bytes) -> None:
     (directory / "file").write_bytes(b"#cloud-config\n" + data)
     (directory / "web-02.yaml").write_text("metadata: {hostname: a}\nuserdata: {file: file}\n")
     assert all(line.isprintable() for line in told(directory, "web-02.yaml"))
+
+
+def test_what_is_doubtful_in_metadata_has_its_place(site: Site) -> None:
+    site.write(
+        "web-01.yaml", "metadata:\n  local-hostname: web_01\n  public-key: [a]\n  tags: ['{{ vm.x }}']\n"
+    )
+    assert [line.split(": ")[:2] for line in site.found()] == [
+        ["? web-01.yaml:4", "metadata.tags[0]"],
+        ["? web-01.yaml:2", "metadata.local-hostname"],
+        ["? web-01.yaml:3", "metadata.public-key"],
+    ]

@@ -249,6 +249,7 @@ def test_the_place_of_each_part_and_of_its_keys_is_known() -> None:
         ("userdata", 0, "file"): 3,
         ("userdata", 0, "filename"): 4,
         ("userdata", 1): 5,
+        ("userdata", 1, "packages"): 5,
     }
 
 
