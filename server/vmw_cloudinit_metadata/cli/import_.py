@@ -33,6 +33,7 @@ class _New(NamedTuple):
 
 @click.command(
     "import",
+    short_help="Write definitions of what other systems serve.",
     epilog="\b\n"
     "seed DIR                       a seed of cloud-init's NoCloud\n"
     "guestinfo METADATA [USERDATA]  files with a VM's guestinfo variables, plain or encoded\n"

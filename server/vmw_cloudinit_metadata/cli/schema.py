@@ -9,7 +9,7 @@ from vmw_cloudinit_metadata import definition
 
 @click.command(
     epilog="\b\nThe first line of a definition, with the schema beside it:\n"
-    "  # yaml-language-server: $schema=definition.schema.json"
+    "  # yaml-language-server: $schema=.schema.json"
 )
 def schema() -> None:
     """Print the JSON schema (draft 2020-12) of a definition.

@@ -80,7 +80,9 @@ def show(
     try:
         with told_by_driver():
             try:
-                asked = ask(loaded, facts, pretend=not (document or diff or output))
+                # What a UUID that nobody has told would be part of is not printed as if it were the VM's.
+                exact = diff or output or document == FILES["metadata"]
+                asked = ask(loaded, facts, pretend=not exact)
             except DefinitionError as error:
                 if error.logged:
                     raise click.exceptions.Exit(error.exit_code) from None

@@ -222,3 +222,22 @@ def test_which_driver_may_stand_in_the_server_s_file(site: Site, command: Comman
     assert command("show", "web-01", "--config", str(config), "--document", "user-data").exit_code == 0
     done = command("show", "web-01", "--config", str(config), "--diff")
     assert f"as far as {site.state} knows" in done.error
+
+
+def test_only_what_is_made_of_the_uuid_needs_one(site: Site) -> None:
+    site.define("metadata: {hostname: web-01}\nuserdata: '#!/bin/sh'\n")
+    assert site.show("--document", "user-data").output == "#!/bin/sh"
+    done = site.show("--document", "meta-data")
+    assert (done.exit_code, done.output) == (1, "")
+    assert "metadata.instance-id: is missing" in done.error
+
+
+def test_of_cloud_config_each_key_is_explained(site: Site) -> None:
+    site.define("userdata: {packages: [a], chpasswd: {expire: false}}\n", "_defaults.yaml")
+    site.define("metadata: {instance-id: i, hostname: h}\nnetwork: {dhcp4: true}\nuserdata: {runcmd: [b]}\n")
+    lines = [line.split() for line in site.show("--explain").output.splitlines()]
+    assert [line for line in lines if line[0].startswith("userdata")] == [
+        ["userdata.runcmd", "web-01.yaml:3"],
+        ["userdata.packages", "_defaults.yaml:1"],
+        ["userdata.chpasswd.expire", "_defaults.yaml:1"],
+    ]
