@@ -51,7 +51,7 @@ def problems(content: Mapping[str, Any], at: Path) -> Iterator[Problem]:
             yield from _device_problems(device, place)
             name = name_of(key, device)
             if names.setdefault(name, place) != place:
-                yield place, f"is called {name}, as {checks.path_text(names[name])} is"
+                yield place, f"has the name of {checks.path_text(names[name])}, too"
     yield from _reference_problems(content, names, at)
     if not any(devices for section, devices in content.items() if section not in _OF_ALL):
         yield at, "has no device in it; leave it out where the guest's image is to decide"

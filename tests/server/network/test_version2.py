@@ -230,7 +230,7 @@ def test_what_refers_to_others_refers_to_devices_that_there_are_by_key_or_by_nam
 def test_two_devices_have_not_one_name() -> None:
     cards = {"lan0": {}, "nic1": {"set-name": "lan0"}}
     assert list(network.faults(made(ethernets=cards))) == [
-        "network.ethernets.nic1: is called lan0, as network.ethernets.lan0 is"
+        "network.ethernets.nic1: has the name of network.ethernets.lan0, too"
     ]
 
 
