@@ -12,6 +12,9 @@ Say = Callable[[str], None]
 # By what the document calls a NIC, the MAC address that was filled in; None where there was no such NIC.
 Macs = Dict[str, Optional[str]]
 
+# vSphere gives a VM ten cards at most.
+_MAX_NAMED = 10
+
 
 def filled(content: bytes, nics: NICs, before: Macs, warn: Say, trace: Say) -> Tuple[bytes, Macs]:
     """Return the document for this machine's NICs, and which it got; without placeholders, as it is.
@@ -37,7 +40,7 @@ def filled(content: bytes, nics: NICs, before: Macs, warn: Say, trace: Say) -> T
         warn(sentence)
     for name, mac in result.macs.items():
         if mac:
-            trace(f"{name} is the network card {mac}")
+            trace(f"{placeholders.shown(name)} is the network card {mac}")
     return result.content, result.macs
 
 
@@ -47,7 +50,8 @@ def still_fits(macs: Macs, nics: NICs, warn: Say) -> bool:
         return True
     there = nics.have(mac for mac in macs.values() if mac)
     if not there:
-        meant = ", ".join(f"{name} for {mac}" for name, mac in macs.items() if mac)
+        gone = [f"{placeholders.shown(name)} for {mac}" for name, mac in macs.items() if mac]
+        meant = ", ".join(gone[:_MAX_NAMED] + ["…"] * (len(gone) > _MAX_NAMED))
         warn(
             f"this machine has no longer all network cards of the seed, {meant}: its network data is asked "
             "for again; cloud-init takes it with a new instance-id"

@@ -16,6 +16,11 @@ _PLACEHOLDER = re.compile("@([1-9][0-9]{0,3})")
 # What the kernel calls NICs in the order of their probing: early at boot such a name says nothing.
 _KERNEL_NAME = re.compile("eth[0-9]+")
 
+# Linux has no longer names of NICs (IFNAMSIZ). A console at 115200 baud takes two seconds for a hundred
+# lines: what a server makes up is no reason for a boot to wait.
+_MAX_NAME = 15
+_MAX_SENTENCES = 10
+
 
 class Needs(NamedTuple):
     """What must be known of the machine to fill a document."""
@@ -93,8 +98,16 @@ def fill(content: bytes, nics: List[NIC], earlier: Dict[str, Optional[str]]) -> 
     macs = _assigned(devices, nics, named, earlier)
     for device in devices:
         device.fill(macs[device.name])
-    sentences = [_no_nic(device, len(nics)) for device in devices if not macs[device.name]]
+    wanting = [device for device in devices if not macs[device.name]]
+    sentences = [_no_nic(device, len(nics)) for device in wanting[:_MAX_SENTENCES]]
+    if len(wanting) > _MAX_SENTENCES:
+        sentences.append(f"and so it is with {len(wanting) - _MAX_SENTENCES} more of the definition's cards")
     return Filled(documents.to_json(values, "network data"), macs, sentences)
+
+
+def shown(name: str) -> str:
+    """Return what a document calls a NIC, as far as it is a name of one."""
+    return name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "…"
 
 
 def _assigned(
@@ -122,9 +135,9 @@ def _by_place(numbers: List[int], nics: List[NIC], left: List[str]) -> Dict[int,
 
 def _no_nic(device: _Device, count: int) -> str:
     return (
-        f"{device.name} of the definition is for network card {device.number}, and this machine has {count}: "
-        "its network data is written without a MAC address, and may configure nothing; add the card, or "
-        "correct the definition"
+        f"{shown(device.name)} of the definition is for network card {device.number}, "
+        f"and this machine has {count}: its network data is written without a MAC address, and may configure "
+        "nothing; add the card, or correct the definition"
     )
 
 

@@ -187,6 +187,18 @@ def test_a_card_that_was_replaced_has_its_network_asked_for_again(run: Fetch, pa
     assert (run.came, run.warnings) == ([], [])
 
 
+def test_what_a_server_has_made_up_is_no_long_line_when_it_does_not_fit_any_more(run: Fetch) -> None:
+    names = {"x" * 1000 + str(number): "@1" for number in range(100)}
+    serves(run, served(**names))
+    has(run, A)
+    run(boot=True)
+    loses(run, A)
+    has(run, B)
+    run(boot=True)
+    assert len(run.warnings) == 1
+    assert len(run.warnings[0]) < 600
+
+
 def test_a_card_in_front_of_the_others_changes_nothing_for_them(run: Fetch) -> None:
     has(run, A, B)
     run(boot=True)

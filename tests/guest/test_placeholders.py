@@ -256,3 +256,13 @@ def test_no_document_raises_anything_else(values: Any, nics: List[NIC]) -> None:
 @given(st.binary())
 def test_garbage_is_passed_as_it_is(content: bytes) -> None:
     assert filled(content) == Filled(content, {}, [])
+
+
+@both_versions
+def test_what_a_server_makes_up_does_not_fill_the_console(document: Any) -> None:
+    macs = {"x" * 1000 + str(number): "@9" for number in range(1000)}
+    sentences = filled(document(**macs), []).sentences
+    assert len(sentences) == 11
+    assert all(len(sentence) < 250 for sentence in sentences)
+    assert sentences[0].startswith("xxxxxxxxxxxxxxx… of the definition is for network card 9")
+    assert sentences[-1] == "and so it is with 990 more of the definition's cards"
