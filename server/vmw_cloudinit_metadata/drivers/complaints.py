@@ -15,23 +15,25 @@ class Complaints:
     def __init__(self, logger: "logging.Logger | logging.LoggerAdapter[Any]") -> None:
         self._logger = logger
         self._lock = threading.Lock()
-        self._logged: collections.OrderedDict[str, str] = collections.OrderedDict()
+        # Hashes alone: a name may have 4 KiB, and a text a hundred lines.
+        self._logged: collections.OrderedDict[int, int] = collections.OrderedDict()
 
     def tell(self, vm_name: str, text: str) -> None:
         """Log why a VM is served nothing, unless that was the last thing that was logged of it."""
         with self._lock:
-            before = self._logged.get(vm_name)
-            self._logged[vm_name] = text
-            self._logged.move_to_end(vm_name)
+            name, said = hash(vm_name), hash(text)
+            is_news = self._logged.get(name) != said
+            self._logged[name] = said
+            self._logged.move_to_end(name)
             if len(self._logged) > MAX_COMPLAINTS:
                 self._logged.popitem(last=False)
-        if text != before:
+        if is_news:
             self._logger.error("%s", text)
 
     def settle(self, vm_name: str) -> None:
         """Take note that a VM is served: should it not be again, that is news."""
         with self._lock:
-            self._logged.pop(vm_name, None)
+            self._logged.pop(hash(vm_name), None)
 
     def forget(self) -> None:
         """Forget what was logged."""

@@ -1,4 +1,5 @@
 import logging
+import tracemalloc
 
 import pytest
 
@@ -39,3 +40,16 @@ def test_names_that_are_made_up_push_out_what_was_said_longest_ago(
     told.tell("vm-0", "a")
     assert caplog.messages == ["a"]
     assert len(told._logged) == 10
+
+
+def test_long_names_and_texts_take_no_more_memory_than_short_ones() -> None:
+    logger = logging.getLogger("complaints.lost")
+    logger.disabled = True  # pytest would keep what is logged
+    told = Complaints(logger)
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            told.tell(f"{number}" + "x" * 4000, f"{number}" + "y" * 20_000)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
