@@ -59,7 +59,8 @@ class InstanceMetadata:
 
     Attributes:
         instance_id: None: it is made of the VM's UUID when that is known.
-        id_is_claimed: whether it was made so. A claim must not open what a definition has closed.
+        written_id: what an operator has said of it where a VM's claims are in it, "" if it is made of these
+            alone. A claim must not open what a definition has closed. None: all of it.
     """
 
     def __init__(self, raw: Mapping[str, Any] | None = None) -> None:
@@ -71,7 +72,7 @@ class InstanceMetadata:
         self.tags: dict[str, Any] | list[Any] = {}
         self.public_keys: list[str] = []
         self.extra: dict[str, Any] = {}
-        self.id_is_claimed = False
+        self.written_id: str | None = None
         for key, value in _mapping("metadata", raw).items():
             name = METADATA_KEYS.get(key)
             if name is None:
@@ -195,6 +196,7 @@ class InstanceData:
         claimed: what this says depends on a name that the VM claims, as where a definition is for all that
             fit a pattern. What is kept of such VMs, as many as anyone makes up, displaces nothing else, and
             nobody is told to trust them; the driver's to set.
+        source_claimed: the name of the definition is one of those itself; the driver's to set.
         denied: why nobody gets this, for the operator's log; the driver's to set. None: it is served.
 
     Raises:
@@ -214,6 +216,7 @@ class InstanceData:
         self.serve: ServingWindow | None = None if serve is None else ServingWindow.from_mapping(serve)
         self.source: str | None = None
         self.claimed = False
+        self.source_claimed = False
         self.denied: str | None = None
 
     @property
@@ -264,7 +267,7 @@ class InstanceData:
                 "metadata.instance-id: is missing, and the VM has not told a UUID to make it of"
             )
         metadata = self.metadata.copy()
-        metadata.instance_id, metadata.id_is_claimed = str(known), True
+        metadata.instance_id, metadata.written_id = str(known), ""
         other = self.copy()
         other.metadata = metadata
         return other

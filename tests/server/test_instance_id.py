@@ -28,19 +28,19 @@ def test_an_instance_id_that_is_left_out_is_made_of_the_vm_s_uuid(
     instance.validate()
     given = instance.for_vm(vc_uuid, bios_uuid)
     assert given.metadata is not None
-    assert (given.metadata.instance_id, given.metadata.id_is_claimed) == (instance_id, True)
+    assert (given.metadata.instance_id, given.metadata.written_id) == (instance_id, "")
     assert (given.metadata.hostname, given.metadata.extra) == ("web-01", {"rack": "a1"})
     assert given.source == "web-01"
     # Who has another one made of the same definition gets another id.
     assert instance.metadata is not None
-    assert (instance.metadata.instance_id, instance.metadata.id_is_claimed) == (None, False)
+    assert (instance.metadata.instance_id, instance.metadata.written_id) == (None, None)
 
 
 def test_an_instance_id_that_is_given_stays() -> None:
     instance = InstanceData({"metadata": IDENTITY})
     given = instance.for_vm(VC_UUID, BIOS_UUID)
     assert given.metadata is not None
-    assert (given.metadata.instance_id, given.metadata.id_is_claimed) == ("i-0042", False)
+    assert (given.metadata.instance_id, given.metadata.written_id) == ("i-0042", None)
     assert InstanceData({"metadata": IDENTITY}).for_vm(None, None).metadata is not None
 
 

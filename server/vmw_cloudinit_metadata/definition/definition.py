@@ -77,11 +77,15 @@ class Definition:
             return self._instance.copy()
         if vm is None or self._fields is None:
             raise self._error([Fault(self._name, 0, "", "depends on the VM")])
-        tree, faults = self._fields.fill(vm, self.vms.fields(vm.name) if self.vms else {})
+        table = self.vms.fields(vm.name) if self.vms else {}
+        tree, faults = self._fields.fill(vm, table)
         if faults:
             raise self._error(faults)
         reader = Reader(tree, faults, self._read_file)
-        return InstanceData(self._read(tree, reader, unquoted=self._fields.unquoted))
+        instance = InstanceData(self._read(tree, reader, unquoted=self._fields.unquoted))
+        if instance.metadata is not None:
+            instance.metadata.written_id = self._fields.written_id(table)
+        return instance
 
     def places(self) -> Mapping[Path, Place]:
         """Return where each key of the merged definition stands, and each member of a list."""

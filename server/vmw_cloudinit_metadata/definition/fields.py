@@ -14,8 +14,8 @@ from vmw_cloudinit_metadata.definition.strict_yaml import TAG, mapping, place_of
 from vmw_cloudinit_metadata.definition.vms import CLAIMS, VMFacts
 from vmw_cloudinit_metadata.errors import Fault
 
-# What opens an expression, a statement and a comment of jinja.
-_JINJA = re.compile(r"\{[{%#]")
+# What opens an expression, a statement and a comment of jinja, or does with what comes next.
+_JINJA = re.compile(r"\{(?:[{%#]|\Z)")
 
 # The text of all values with fields together, for one VM: that of a whole definition (MAX_DEFINITION). A long
 # value that a table holds once can be asked for a hundred thousand times.
@@ -29,6 +29,11 @@ _MAX_NAMED = 10
 
 # Text that is the guest's: jinja of its own may stand there.
 _GUESTS = (("userdata",), ("vendordata",))
+
+# What protects from VMs that are not who they say: against a claim, a claim proves nothing.
+_PROTECTING = (("match",), ("token",), ("serve",))
+
+_INSTANCE_ID = (("metadata", "instance-id"), ("metadata", "instance_id"))
 
 
 # A text with fields: at the odd places the names of fields, between them what stands there anyway.
@@ -57,6 +62,7 @@ class Fields:
         self._sources = sources
         self._columns = columns
         self._templates: dict[int, _Template] = {}  # by the id of the node
+        self._instance_id: _Template = []
         self._known = ""
         if sources:
             self._find(root, ())
@@ -65,6 +71,19 @@ class Fields:
         """Return the tree for one VM, and what is wrong with it; of ``table`` are the VM's other fields."""
         filling = _Filling(vm, table, self._templates, self.paths)
         return filling.node(self._root, ()), filling.faults
+
+    def written_id(self, table: Mapping[str, str]) -> str | None:
+        """Return what an operator has written of an instance-id that has claims in it; None of any other.
+
+        The fields of ``table`` are filled in; in the place of a claim its field stays.
+        """
+        if not set(self._instance_id[1::2]).intersection(CLAIMS):
+            return None
+        parts = list(self._instance_id)
+        parts[1::2] = (
+            f"{{{{ vm.{name} }}}}" if name in CLAIMS else table.get(name, "") for name in parts[1::2]
+        )
+        return "".join(parts)
 
     def _find(self, node: yaml.Node, path: Path) -> None:
         if isinstance(node, yaml.MappingNode):
@@ -91,6 +110,10 @@ class Fields:
                 end = braces.end()
                 if name not in CLAIMS and self._columns is not None and name not in self._columns:
                     self._fault(node, path, self._unknown(name))
+                if name in CLAIMS and path[:1] in _PROTECTING:
+                    self._fault(
+                        node, path, f"{{{{ vm.{name} }}}} is what the VM says itself: it protects nothing"
+                    )
             elif is_field:
                 self._fault(node, path, "{{ vm. is not the beginning of a field such as {{ vm.name }}")
             elif path[:1] not in _GUESTS:
@@ -98,6 +121,8 @@ class Fields:
         parts[-1] += node.value[end:]
         if len(parts) > 1:
             self._templates[id(node)] = parts
+            if path in _INSTANCE_ID:
+                self._instance_id = parts
             self.paths.update(path[:length] for length in range(len(path) + 1))
             if set(parts[1::2]).difference(CLAIMS):
                 self.unquoted.add(path)
@@ -129,15 +154,17 @@ class _Filling:
         self._templates = templates
         self._paths = paths
         self._size = 0
-        self._made: dict[int, yaml.Node] = {}  # by the id of the node it was made of: an alias stays one
+        # By the id of the node it was made of: an alias stays one. But not that of text and of a file's name.
+        self._made: dict[tuple[int, bool], yaml.Node] = {}
 
     def node(self, node: yaml.Node, path: Path) -> yaml.Node:
         """Return what becomes of a node; of what does not depend on the VM, the node itself."""
         if path not in self._paths:
             return node
-        if id(node) not in self._made:
-            self._made[id(node)] = self._make(node, path)
-        return self._made[id(node)]
+        key = id(node), _names_file(path)
+        if key not in self._made:
+            self._made[key] = self._make(node, path)
+        return self._made[key]
 
     def _make(self, node: yaml.Node, path: Path) -> yaml.Node:
         if isinstance(node, yaml.MappingNode):
@@ -150,11 +177,14 @@ class _Filling:
 
     def _text(self, node: yaml.Node, path: Path) -> str:
         parts = list(self._templates[id(node)])
+        last = ""  # the character before
         for number in range(1, len(parts), 2):
             name = parts[number]
-            value, fault = self._value(name)
-            if name in CLAIMS and path[-1:] == ("file",) and "/" in value:
-                fault = "is part of a file's name here, and holds a /"
+            last = (last + parts[number - 1][-1:])[-1:]
+            value, fault = self._value(name, last)
+            last = (last + value[-1:])[-1:]
+            if name in CLAIMS and _names_file(path) and ("/" in value or value.startswith(".")):
+                fault = "is part of a file's name here, and holds a / or begins with a dot"
             if fault:
                 self.faults.append(Fault(*place_of(node), path_text(path), f"{{{{ vm.{name} }}}} {fault}"))
             parts[number] = value
@@ -165,8 +195,8 @@ class _Filling:
                 return ""
         return "".join(parts)
 
-    def _value(self, name: str) -> tuple[str, str]:
-        """Return what a field says, or what is wrong with it."""
+    def _value(self, name: str, before: str) -> tuple[str, str]:
+        """Return what a field says, or what is wrong with it; ``before`` is the character it comes after."""
         if name not in CLAIMS:
             value = self._table.get(name)
             return (value, "") if value is not None else ("", "is no field of this VM")
@@ -177,6 +207,10 @@ class _Filling:
         # A claim must not be able to add a line to user-data, nor code to a template of the guest's.
         if not text.isprintable():
             return "", "is not printable text: the VM's name holds a line end or another control character"
-        if _JINJA.search(text):
+        if _JINJA.search(before + text):
             return "", "holds braces that would be a template to the guest"
         return text, ""
+
+
+def _names_file(path: Path) -> bool:
+    return path[-1:] == ("file",)

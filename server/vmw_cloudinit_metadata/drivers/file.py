@@ -117,7 +117,7 @@ class FileDriver(Driver):
             raise DefinitionError(str(error), logged=True, faults=error.faults) from None
         self._complaints.settle(vm.name)
         instance.source = escaped(vm.name) if found.says_vms else Path(found.path).stem
-        instance.claimed = found.by_claim
+        instance.claimed, instance.source_claimed = found.by_claim, found.source_claimed
         if self.options.require_match and instance.match is None:
             instance.denied = "its definition has no match, which require-match demands"
         return instance

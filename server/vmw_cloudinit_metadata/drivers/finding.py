@@ -45,13 +45,17 @@ class Found(NamedTuple):
         return self.entry.definition is not None and self.entry.definition.vms is not None
 
     @property
+    def source_claimed(self) -> bool:
+        """Whether the definition is for this VM because of a pattern that fits the name it claims."""
+        vms = self.entry.definition.vms if self.entry.definition else None
+        return vms is not None and vms.rank(self.vm.name) != BY_NAME
+
+    @property
     def by_claim(self) -> bool:
         """Whether what the VM gets depends on a name that it claims, and that no operator has written."""
         definition = self.entry.definition
-        if definition is None:
-            return False
-        if definition.vms is not None:
-            return definition.vms.rank(self.vm.name) != BY_NAME
+        if definition is None or definition.vms is not None:
+            return self.source_claimed
         return Path(self.path).stem not in stems(self.vm.name)
 
     def instance(self) -> InstanceData:

@@ -42,7 +42,7 @@ HAS_REPORTED = _DENIED.format("the VM has reported that its first boot is done")
 class Window:
     """How far the serving window of a definition is used up, since it was armed."""
 
-    instance_id: str  # another one arms it anew; "" if the definition leaves it to the VM's UUID
+    instance_id: str  # as an operator wrote it: another one arms it anew; "" if it is left to the VM's UUID
     runs: int = 0
     run: str = ""  # the id of the run that was counted last; "" if it had none, as in version 1
     counted: datetime | None = None  # when that was
@@ -156,7 +156,8 @@ class Windows:
         return {name for _, definition, window in self._all() for name in (definition, *window.vm_names)}
 
     def _of(self, instance: InstanceData) -> Records:
-        return self._claimed if instance.claimed else self._records
+        # Not whatever else may be claimed: one definition under two names would have two windows.
+        return self._claimed if instance.source_claimed else self._records
 
     def _find(self, name: str) -> tuple[Records, str]:
         for records in (self._records, self._claimed):
@@ -216,7 +217,9 @@ def _write(records: Records, definition: str, known: Window | None, window: Wind
 def _instance_id(instance: InstanceData) -> str:
     """Return what arms a window anew: the definition's own id. A VM could claim a new one each time."""
     metadata = instance.metadata
-    return str(metadata.instance_id) if metadata and not metadata.id_is_claimed else ""
+    if metadata is None:
+        return ""
+    return str(metadata.instance_id) if metadata.written_id is None else metadata.written_id
 
 
 def _current(known: Window | None, instance: InstanceData, vm_name: str) -> Window:

@@ -215,6 +215,22 @@ def test_what_a_vm_calls_itself_adds_no_line_and_no_code(name: str, key: str) ->
     assert fault.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("{ ds }", "{{{ vm.name }}}"),
+        ("% x %}", "{{{ vm.name }}"),
+        ("# x", "{{{ vm.empty }}{{ vm.name }}"),
+        ("% x %}{", "{{ vm.name }}{{ vm.name }}"),
+        ("x {", "{{ vm.name }}{ ds }}"),
+    ],
+)
+def test_what_a_vm_calls_itself_is_no_code_together_with_what_stands_beside_it(name: str, text: str) -> None:
+    (fault, *_) = faults(LEAST + f"vms: {{'*': {{empty: ''}}}}\nuserdata: 'x {text}'\n", vm=VMFacts(name))
+    where = "web.yaml:3: userdata: {{ vm.name }}"
+    assert fault == f"{where} holds braces that would be a template to the guest"
+
+
 def test_a_name_that_is_no_host_name_is_a_fault_that_quotes_it_and_nothing_of_a_table() -> None:
     text = "vms: {'*': {x: 'hun ter2'}}\nmetadata: {instance-id: i, hostname: '{{ vm.name }}'}\n"
     rule = "is not a host name (text without spaces, of at most 253 characters)"
@@ -248,6 +264,38 @@ def test_pins_may_come_from_a_table() -> None:
     fixed = definition(text.replace("'{{ vm.id }}'", str(VC_UUID)) + "userdata: '{{ vm.name }}'\n")
     assert fixed.varies
     assert fixed.match == InstanceMatch(VC_UUID)
+
+
+@pytest.mark.parametrize("name", ["name", "vc_uuid", "bios_uuid"])
+@pytest.mark.parametrize("key", ["match: {vc-uuid: FIELD}", "token: FIELD", "serve: {until: FIELD}"])
+def test_what_a_vm_claims_proves_nothing_against_its_claims(key: str, name: str) -> None:
+    field = f"{{{{ vm.{name} }}}}"
+    said = key.replace("FIELD", f"'{field}'")
+    where = {"m": "match.vc-uuid", "t": "token", "s": "serve.until"}[key[0]]
+    text = f"{where}: {field} is what the VM says itself: it protects nothing"
+    assert faults(LEAST + f"vms: ['*']\n{said}\n") == [f"web.yaml:3: {text}"]
+    if key[0] != "m":  # which cannot be a default at all
+        assert faults(LEAST, f"{said}\n") == [f"0/_defaults.yaml:1: {text}"]
+
+
+@pytest.mark.parametrize(
+    ("instance_id", "written"),
+    [
+        ("i-1", None),
+        ("i-{{ vm.gen }}", None),
+        ("{{ vm.vc_uuid }}", "{{ vm.vc_uuid }}"),
+        ("i-{{vm.name}}-{{ vm.gen }}", "i-{{ vm.name }}-2"),
+    ],
+)
+@pytest.mark.parametrize("key", ["instance-id", "instance_id"])
+def test_of_an_instance_id_it_is_known_what_an_operator_has_written(
+    key: str, instance_id: str, written: str | None
+) -> None:
+    text = "vms: {web-01: {gen: '2'}}\nmetadata: {hostname: '{{ vm.name }}', KEY: 'ID'}\n"
+    text = text.replace("KEY", key).replace("ID", instance_id)
+    made = instance(text).metadata
+    assert made is not None
+    assert made.written_id == written
 
 
 def test_an_alias_is_filled_in_wherever_it_stands_and_stays_one() -> None:
@@ -289,11 +337,30 @@ def test_of_many_fields_some_are_named() -> None:
 
 
 def test_what_a_vm_calls_itself_leads_to_no_other_directory() -> None:
-    text = LEAST + "vms: {'*': {d: sub/x}}\nuserdata: {file: '{{ vm.name }}.yaml'}\n"
+    text = LEAST + "vms: {'*': {d: sub/x}}\nuserdata: {file: 'keys/{{ vm.name }}/id'}\n"
+    what = "{{ vm.name }} is part of a file's name here, and holds a / or begins with a dot"
+    for name in ("../web-02", "a/b", "..", ".hidden"):
+        assert faults(text, vm=VMFacts(name)) == [f"web.yaml:3: userdata.file: {what}"]
+
+
+def test_an_alias_leads_to_no_other_directory_either() -> None:
+    text = """\
+        vms: ['*']
+        metadata: {instance-id: i, hostname: h, x: &x "{{ vm.name }}"}
+        userdata: {file: *x}
+        """
     (fault,) = faults(text, vm=VMFacts("../web-02"))
-    assert fault == "web.yaml:3: userdata.file: {{ vm.name }} is part of a file's name here, and holds a /"
+    assert fault.endswith("is part of a file's name here, and holds a / or begins with a dot")
 
 
 def test_what_is_wrong_many_times_in_one_place_is_said_once() -> None:
     (fault,) = faults(LEAST + "vms: ['*']\nuserdata: '{{ vm.x }} {{ vm.x }}'\n")
     assert fault.startswith("web.yaml:3: userdata: {{ vm.x }} is no field of this definition")
+
+
+def test_what_a_table_calls_two_cards_is_not_quoted() -> None:
+    text = (
+        f"vms: {{web-01: {{x: {SECRET}}}}}\n{LEAST}network: {{version: 2, ethernets: {{a: CARD, b: CARD}}}}\n"
+    )
+    (fault,) = faults(text.replace("CARD", "{dhcp4: true, set-name: '{{ vm.x }}'}"))
+    assert fault == "web.yaml:3: network.ethernets.b: has the name of network.ethernets.a, too"

@@ -95,6 +95,7 @@ def test_only_the_name_of_a_vm_that_is_named_is_no_claim(store: Store) -> None:
     store.write("web-03.yaml", GOOD.format("own"))
     claimed = {name: store.ask(name) for name in ("web-01", "web-02", "web-03")}
     assert [made.claimed for made in claimed.values() if made] == [False, True, False]
+    assert [made.source_claimed for made in claimed.values() if made] == [False, True, False]
 
 
 def test_a_name_that_fills_in_defaults_is_a_claim_where_the_vm_is_found_by_its_uuid(open_store: Any) -> None:
@@ -107,6 +108,8 @@ def test_a_name_that_fills_in_defaults_is_a_claim_where_the_vm_is_found_by_its_u
     assert [each.metadata.hostname for each in made if each and each.metadata] == ["web-01", "db-01", "fixed"]
     assert [each.source for each in made if each] == ["web-01", "web-01", "db-01"]
     assert [each.claimed for each in made if each] == [False, True, False]
+    # The file is called as its operator has called it, so the VM has one window, whatever it calls itself.
+    assert not any(each.source_claimed for each in made if each)
 
 
 def test_a_definition_for_several_vms_is_parsed_once(store: Store, parsed: list[str]) -> None:

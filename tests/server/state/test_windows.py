@@ -40,7 +40,7 @@ def instance(
     made = InstanceData({"metadata": {"instance-id": instance_id, "hostname": "web-01"}})
     made.serve = ServingWindow(runs, until, until_reported)
     made.source = source
-    made.claimed = claimed
+    made.claimed = made.source_claimed = claimed
     return made
 
 
@@ -220,6 +220,25 @@ def test_names_that_are_made_up_leave_room_for_definitions(
         world.admit(instance(source="made-up-3", runs=1, claimed=True), "1")
     assert world.admit(instance(source="web-01", runs=1), "1") is None
     assert world.admit(instance(source="made-up-1", runs=1, claimed=True), "2") == NO_RUNS_LEFT
+
+
+def test_a_window_is_one_whatever_else_the_vm_claims(world: World) -> None:
+    for claimed, sentence in ((False, None), (True, NO_RUNS_LEFT)):
+        asked = instance(runs=1)
+        asked.claimed = claimed  # its host name, as where it is found by its UUID
+        assert world.admit(asked, str(claimed)) == sentence
+
+
+def test_an_instance_id_made_of_claims_arms_a_window_by_what_is_written_of_it(world: World) -> None:
+    def admit(instance_id: str, written: str) -> str | None:
+        asked = instance(runs=1, instance_id=instance_id)
+        assert asked.metadata is not None
+        asked.metadata.written_id = written
+        return world.admit(asked, "")
+
+    assert admit("a-1", "{{ vm.name }}-1") is None
+    assert admit("b-1", "{{ vm.name }}-1") == NO_RUNS_LEFT
+    assert admit("a-2", "{{ vm.name }}-2") is None
 
 
 def test_the_window_of_a_name_that_is_claimed_is_re_armed_by_that_name(world: World) -> None:

@@ -30,7 +30,7 @@ class Limited(Instances):
         made = super().instance(vm_client)
         if made is not None:
             made.serve, made.source = self.options.get("serve"), "the-definition"
-            made.claimed = self.options.get("claimed", False)
+            made.claimed = made.source_claimed = self.options.get("claimed", False)
         return made
 
     def take_report(self, vm_client: VMClient, report: Report) -> None:
