@@ -94,9 +94,11 @@ class Cache(Generic[Key]):
             return entry
 
     def keep(self, key: Key, entry: Entry) -> Entry | None:
-        """Keep an entry; return the one it replaces."""
+        """Keep an entry, unless it alone is too large; return the one it replaces."""
         with self._lock:
             before = self._drop(key)
+            if entry.size > self._limit:
+                return before  # it would push out all others, and itself
             self._entries[key] = entry
             self.size += entry.size
             while self.size > self._limit:

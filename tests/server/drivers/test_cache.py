@@ -119,3 +119,13 @@ def test_several_threads_may_use_it_at_once() -> None:
     for thread in threads:
         thread.join()
     assert cache.size == sum(entry.size for key in range(50) if (entry := cache.get(key)))
+
+
+def test_what_is_too_large_by_itself_pushes_out_nothing() -> None:
+    cache: Cache[str] = Cache(ENTRY_BYTES + 100)
+    small, large = made_of(1), made_of(1000)
+    assert cache.keep("small", small) is None
+    assert cache.keep("large", large) is None
+    assert (cache.get("small"), cache.get("large")) == (small, None)
+    assert cache.keep("small", large) is small  # what it was is not true any more
+    assert (len(cache), cache.size) == (0, 0)
