@@ -4,7 +4,7 @@ Doubtful is what can be meant, but usually is not, and what some guests cannot d
 command ``validate`` says so. How the cards are written down is render.py's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from vmw_cloudinit_metadata import checks
 from vmw_cloudinit_metadata.checks import Path, Problem
@@ -31,8 +31,9 @@ def problems(nics: NICs, places: Sequence[Path]) -> Iterator[Problem]:
     names = [name_of(nic, number) for number, nic in enumerate(nics)]
     macs = [nic.mac.lower() if isinstance(nic.mac, str) else None for nic in nics]
     for key, values in (("name", names), ("mac", macs)):
+        seen: dict[str, int] = {}
         for number, value in enumerate(values):
-            if value is not None and (first := values.index(value)) < number:
+            if value is not None and (first := seen.setdefault(value, number)) < number:
                 yield (*places[number], key), f"is that of {checks.path_text(places[first])}, too"
 
 
@@ -70,35 +71,37 @@ def _address_warnings(nic: InstanceNetworkData, at: Path) -> Iterator[Problem]:
 
 def _reach_warnings(nic: InstanceNetworkData, at: Path) -> Iterator[Problem]:
     """Yield the next hops that are in no network of the card's."""
-    networks = [interface.network for interface in nic.interfaces()]
-    for gateway in nic.gateways().values():
+    networks = {interface.network for interface in nic.interfaces()}
+    gateways, versions = nic.gateways().values(), nic.static_versions()
+    for gateway in gateways:
         if not _is_near(gateway, networks):
             # eni and NetworkManager set it on-link by themselves.
             text = f"{gateway} is outside the card's networks, which guests with netplan or networkd take"
             yield (*at, "gateway"), f"{text} from cloud-init 25 on"
     for number, route in nic.routes_by_place().items():
-        known = route.version in nic.static_versions() and not nic.is_dynamic(route.version)
-        if known and route.via not in nic.gateways().values() and not _is_near(route.via, networks):
+        known = route.version in versions and not nic.is_dynamic(route.version)
+        if known and route.via not in gateways and not _is_near(route.via, networks):
             yield (*at, "routes", number, "via"), f"{route.via} is outside the card's networks"
 
 
 def _guest_warnings(nic: InstanceNetworkData, at: Path) -> Iterator[Problem]:
     """Yield what some guests leave out."""
+    versions = nic.static_versions()
     if len(nic.nameservers) > MAX_NAMESERVERS:
         yield (*at, "nameservers"), f"has more than {MAX_NAMESERVERS}, and resolvers ask no others"
-    if nic.mtu is not None and 4 not in nic.static_versions():
+    if nic.mtu is not None and 4 not in versions:
         yield (*at, "mtu"), "without a static IPv4 address, is left out on guests with ifupdown, Debian's"
     # Of version 1 netplan gets these with static addresses only; of version 2 the other renderers get less.
     lost = "lost on guests with netplan, Ubuntu's: use a whole network-config of version 2 there"
-    if (nic.nameservers or nic.search) and not nic.static_versions():
+    if (nic.nameservers or nic.search) and not versions:
         yield (*at, "nameservers" if nic.nameservers else "search"), f"without a static address, is {lost}"
     for number, route in nic.routes_by_place().items():
-        if route.version not in nic.static_versions():
+        if route.version not in versions:
             path = (*at, "routes", number)
             yield path, f"without a static IPv{route.version} address, is {lost}"
 
 
-def _is_near(address: checks.Address, networks: Sequence[checks.Network]) -> bool:
+def _is_near(address: checks.Address, networks: Collection[checks.Network]) -> bool:
     # fe80:: is on every card.
     on_link = address.version == 6 and address.is_link_local
     return on_link or any(address in network for network in networks)
