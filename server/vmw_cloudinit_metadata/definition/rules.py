@@ -60,20 +60,27 @@ def rule_faults(
         unquoted: of these the value is not quoted.
         partial: it is a part of a definition, and no fault that something is missing.
     """
-    seen = set()
+    seen: dict[tuple[Path, str], bool] = {}  # whether a fault within the value may be why
     for error in () if _accepts()(raw) else _validator().iter_errors(raw):
         if partial and isinstance(error.instance, dict) and error.validator != "additionalProperties":
             continue
         for path, text in _sentences(error, unquoted):
             # Several rules about one value have one sentence.
-            if path not in varying and (path, text) not in seen:
-                seen.add((path, text))
-                yield Fault(*places[path], path_text(path), text)
+            if path not in varying:
+                seen.setdefault((path, text), error.validator == "anyOf")
+    faulty = {path for path, _ in seen}
+    for (path, text), follows in seen.items():
+        if not (follows and _any_below(path, faulty)):
+            yield Fault(*places[path], path_text(path), text)
     if not partial and isinstance(raw, dict) and ("network",) not in varying:
-        faulty = {path for path, _ in seen}
         for path, text in _network_problems(raw, unquoted):
-            if path not in faulty:
+            if path not in faulty and not _any_below(path, faulty):
                 yield Fault(*_place(path, places), path_text(path), text)
+
+
+def _any_below(path: Path, faulty: Collection[Path]) -> bool:
+    """Tell whether something within a value has a fault: without what was mistyped, the rest is not whole."""
+    return any(len(each) > len(path) and each[: len(path)] == path for each in faulty)
 
 
 def _network_problems(raw: dict[str, Any], unquoted: Collection[Path]) -> Iterator[Problem]:
@@ -151,8 +158,11 @@ def _sentences(error: "jsonschema.ValidationError", unquoted: Collection[Path]) 
 
 
 def _suggestion(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key.lower().replace("_", "-"), known, n=1)
-    return f"; did you mean {near[0]}?" if near else f" (known: {', '.join(known)})"
+    word = key.lower().replace("_", "-")
+    # Of dhcp4 and dhcp6, which are as near to dhcp, the first in the schema; difflib takes the last.
+    nearest = max(known, key=lambda each: difflib.SequenceMatcher(None, each, word).ratio())
+    near = difflib.get_close_matches(word, [nearest])
+    return f"; did you mean {nearest}?" if near else f" (known: {', '.join(known)})"
 
 
 def _quoted(value: str) -> str:

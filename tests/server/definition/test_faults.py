@@ -65,6 +65,16 @@ userdata: [5]
         ("metadata: {instance-id: '', hostname: h}", ["1: metadata.instance-id: '' is not text"]),
         (LEAST + "network: dhcp\n", ["2: network: is neither a mapping nor a list of network cards"]),
         (LEAST + "network: {}\n", ["2: network: has none of address, dhcp4, dhcp6 and slaac"]),
+        # It has none because of what else is wrong.
+        (LEAST + "network: {dhcp: true}\n", ["2: network.dhcp: is not a known key; did you mean dhcp4?"]),
+        (LEAST + "network: {dhcp4: yes}\n", ["2: network.dhcp4: is neither true nor false"]),
+        (
+            LEAST + "network: [{slaac: on}, {}]\n",
+            [
+                "2: network[0].slaac: is neither true nor false",
+                "2: network[1]: has none of address, dhcp4, dhcp6 and slaac",
+            ],
+        ),
         (
             LEAST + "network: {address: 192.0.2.1, netmask: 255.0.255.0}\n",
             ["2: network.netmask: '255.0.255.0' is not a netmask such as 255.255.255.0"],

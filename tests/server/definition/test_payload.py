@@ -95,11 +95,13 @@ def test_a_source_says_where_the_bytes_are_and_how_they_are_encoded(
         ("  file: web.sh\n  content: x\n", "2: userdata: has both file and content"),
         (
             "  file: web.sh\n  packages: [nginx]\n",
-            "2: userdata: has a key that is none of file, content and encoding",
+            "2: userdata: has a key that is none of file, content and encoding"
+            " (type and filename are for the parts of a list)",
         ),
         (
             "  file: web.sh\n  filename: web.sh\n",
-            "2: userdata: has a key that is none of file, content and encoding",
+            "2: userdata: has a key that is none of file, content and encoding"
+            " (type and filename are for the parts of a list)",
         ),
         (
             "  file: web.sh\n  encoding: rot13\n",
