@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from vmw_cloudinit_metadata.checking.notes import Checked
 from vmw_cloudinit_metadata.definition import Source, check_defaults
@@ -33,6 +34,13 @@ def check_directories(driver: FileDriver, directories: Sequence[str]) -> Checked
             else:
                 warnings += _strays(path, name)
     return Checked(faults, warnings)
+
+
+def check_above(directory: str) -> Checked:
+    """Return a warning of each ``_defaults.yaml`` above a directory that is taken for a driver's."""
+    text = "is not counted: it lies above the directory that is checked; say the server's in --driver-opts"
+    paths = (f"{above}/{DEFAULTS}" for above in map(str, Path(directory).parents))
+    return Checked((), [Fault(printable(path), 0, "", text) for path in paths if os.path.isfile(path)])
 
 
 def _check_defaults(driver: FileDriver, path: str) -> Iterator[Fault]:

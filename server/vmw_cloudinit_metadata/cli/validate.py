@@ -12,7 +12,7 @@ import click
 
 from vmw_cloudinit_metadata.checking.cloudinit import CloudInit, find_cloud_init
 from vmw_cloudinit_metadata.checking.definitions import Checker
-from vmw_cloudinit_metadata.checking.directories import check_directories
+from vmw_cloudinit_metadata.checking.directories import check_above, check_directories
 from vmw_cloudinit_metadata.checking.notes import Checked
 from vmw_cloudinit_metadata.checking.processes import map_in_processes
 from vmw_cloudinit_metadata.checking.report import MAX_FOUND, Report, report, warning_line
@@ -75,7 +75,7 @@ def validate(
     cloud_init = find_cloud_init()
     chosen = _choose(driver or "file", driver_opts, paths)
     checked = itertools.chain.from_iterable(_check(each, cloud_init, line_seconds) for each in chosen)
-    found = report(checked, (check_directories(each.driver, each.directories) for each in chosen))
+    found = report(checked, _check_beside(chosen, said="directory" in driver_opts))
     if form == "json":
         click.echo(json.dumps(_as_json(found, cloud_init), indent=2))
     else:
@@ -88,6 +88,13 @@ def validate(
 def _check(chosen: _Chosen, cloud_init: CloudInit | None, line_seconds: float) -> Iterator[Checked]:
     checker = Checker(chosen.driver, cloud_init, line_seconds)
     return map_in_processes(checker.check, chosen.definitions)
+
+
+def _check_beside(chosen: Sequence[_Chosen], said: bool) -> Iterator[Checked]:
+    for each in chosen:
+        yield check_directories(each.driver, each.directories)
+        if not said:
+            yield check_above(each.driver.options.directory)
 
 
 def _choose(name: str, options: dict[str, Any], paths: Sequence[str]) -> list[_Chosen]:

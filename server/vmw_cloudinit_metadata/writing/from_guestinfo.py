@@ -23,7 +23,10 @@ def guestinfo_definition(
     Raises:
         DefinitionError: metadata is not what cloud-init takes, or something cannot be unpacked.
     """
-    document = load_mapping(unpacked(metadata, "metadata"), "metadata")
+    text = unpacked(metadata, "metadata")
+    if text.startswith(b"#cloud-config"):
+        raise DefinitionError("metadata: begins as user-data does; the file of metadata comes first")
+    document = load_mapping(text, "metadata")
     network, encoding = document.pop("network", None), document.pop("network.encoding", None)
     keys = document.pop("public-keys-data", None)
     for key in _INSTRUCTIONS:

@@ -130,3 +130,9 @@ def test_what_is_said_to_guestinfo_alone_is_left_out() -> None:
         "cleanup-guestinfo is left out: it is for guestinfo alone",
         "wait-on-network is left out: it is for guestinfo alone",
     ]
+
+
+def test_user_data_in_the_place_of_metadata_is_refused() -> None:
+    with pytest.raises(DefinitionError) as refused:
+        taken(b"#cloud-config\npassword: hunter2\n", METADATA)
+    assert str(refused.value) == "metadata: begins as user-data does; the file of metadata comes first"
