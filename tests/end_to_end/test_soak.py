@@ -45,6 +45,7 @@ EXPECTED = (
     "the server has closed the connection; connecting again",
     "which nobody answers",
     "vMotion not completed",
+    "gets 3,000,000 bytes of user-data",
 )
 
 
