@@ -1,14 +1,22 @@
 """10,000 usual definitions are checked in seconds, in a bounded memory."""
 
 import base64
-import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import command
-
 DEFINITIONS = 10_000
+
+MEASURE = """\
+import resource, subprocess, sys
+command = [sys.executable, "-W", "error", "-m", "vmw_cloudinit_metadata", "validate", sys.argv[1]]
+print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime)
+print(used.ru_maxrss)
+"""
 
 USUAL = """\
 metadata:
@@ -68,10 +76,16 @@ def usual(number: int) -> str:
 def test_of_two_processors_ten_thousand_definitions_take_less_than_20_seconds(tmp_path: Path) -> None:
     for number in range(DEFINITIONS):
         (tmp_path / f"web-{number:05}.yaml").write_text(usual(number))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = command.server("validate", str(tmp_path), timeout=300)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.stdout.startswith(f"{DEFINITIONS:,} definitions, 0 faults, 0 warnings (")
+    # A process of its own runs it: what is measured is of its children, and of no other test's.
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    summary, seconds, kib = measured.stdout.splitlines()
+    assert summary.startswith(f"{DEFINITIONS:,} definitions, 0 faults, 0 warnings (")
     # The time of all its processes; others may keep the processors busy meanwhile.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2 * 20
-    assert after.ru_maxrss < 256 * 1024
+    assert float(seconds) < 2 * 20
+    assert int(kib) < 256 * 1024
