@@ -74,8 +74,8 @@ def test_debian_13_builds_them_with_what_the_control_file_names(tmp_path: Path) 
 
     chroot.run("apt-get", "build-dep", "--yes", "--no-install-recommends", "/build/tree")
     built = chroot.run("sh", "-c", "cd /build/tree && dpkg-buildpackage --build=binary --no-sign 2>&1")
-    # One test asks ssh-keygen, which is not there, and one needs root; a failure ends the build.
-    assert re.search(r"=== \d+ passed(, 1 skipped)?(, 1 deselected)? in ", built)
+    # Some are left out: they need root, or ssh-keygen, which is not there. A failure ends the build.
+    assert re.search(r"=== \d+ passed\b.* in ", built), built[built.find("test session starts") :][-3000:]
 
     contents = {
         name: output_of("dpkg-deb", "--contents", path)
