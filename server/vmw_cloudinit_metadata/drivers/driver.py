@@ -9,7 +9,9 @@ import logging
 from typing import Any, ClassVar
 
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.access import Refusal
 from vmw_cloudinit_metadata.vspc.report import Report
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot, checked, snapshot_for
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
 
 
@@ -20,6 +22,9 @@ class Driver(abc.ABC):
         options: whatever ``parse_options`` has returned.
         logger: named after the subclass.
         thread_safe: True allows several calls of ``get_instance`` at once, from several threads.
+
+    A driver that knows its instances well may spare the server work, by ``get_snapshot`` and
+    ``snapshot_at_hand``. Whoever overrides ``get_instance`` alone is asked anew for each boot.
     """
 
     thread_safe: ClassVar[bool] = False
@@ -49,6 +54,24 @@ class Driver(abc.ABC):
             DriverBusyError: not now; the guest asks again in its ``retry`` seconds, after any other exception
                 in a few.
         """
+
+    def get_snapshot(self, vm_client: VMClient) -> Snapshot | Refusal | None:
+        """Return the documents of what ``get_instance`` returns, why the VM is refused, or None.
+
+        The server calls this, in a worker thread. Override it to render once what many VMs get: a snapshot
+        may answer all for whom ``snapshot_for`` would make the same. What it raises is what ``get_instance``
+        may raise.
+        """
+        instance = self.get_instance(vm_client)
+        return None if instance is None else snapshot_for(vm_client, checked(instance))
+
+    def snapshot_at_hand(self, vm_client: VMClient) -> Snapshot | None:
+        """Return what ``get_snapshot`` would, if that is known without looking anywhere; None: it is asked.
+
+        Called in the event loop, whenever a boot begins, and while other threads are in ``get_snapshot``: it
+        must not wait, neither for a disk nor for a lock that is held for long.
+        """
+        return None
 
     def new_client(self, vm_name: str, writer: Writer) -> VMClient:
         """Return the client that answers a VM's packets; override it to return a subclass of your own."""

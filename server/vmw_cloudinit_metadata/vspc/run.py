@@ -15,7 +15,8 @@ from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import describe, printable
 from vmw_cloudinit_metadata.userdata import line_seconds
 from vmw_cloudinit_metadata.vspc import access, version2
-from vmw_cloudinit_metadata.vspc.snapshot import Snapshot, checked
+from vmw_cloudinit_metadata.vspc.access import Refusal
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 
 # A guest of version 1 asks for three documents one after the other and cannot say that they belong together.
@@ -49,7 +50,8 @@ class VM(access.Claims, Protocol):
     logger: logging.Logger
     vm_name: str
     clock: Callable[[], float]
-    take_snapshot: Callable[[], Awaitable[InstanceData | None]]
+    take_snapshot: Callable[[], Awaitable[Snapshot | Refusal | None]]
+    snapshot_at_hand: Callable[[], Snapshot | None]
     may_serve: Callable[[InstanceData, str], Awaitable[str | None]]
     note_served: Callable[[Snapshot], None]
 
@@ -126,18 +128,9 @@ class Runs:
         return self._version_2 if self._vm.clock() < self._version_2_ends else None
 
     async def _take(self) -> Snapshot | Answer:
-        """Ask the driver; return a snapshot of what it says, or what is answered where that is none."""
+        """Ask the driver; return the snapshot it gives, or what is answered where that is none."""
         try:
-            instance = await self._vm.take_snapshot()
-            if instance is None:
-                # Why is the driver's to log, if there is more to say; the session logs what was answered.
-                self._complain(logging.DEBUG, "not answered: the driver has no instance for this VM")
-                name = printable(self._vm.vm_name)
-                return version2.refusal(Status.NOT_FOUND, f"the server has no definition for the VM '{name}'")
-            if refused := access.refusal(checked(instance), self._vm):
-                self._complain(logging.WARNING, refused.log)
-                return version2.refusal(Status.DENIED, refused.sentence)
-            snapshot = Snapshot(instance.for_vm(self._vm.vm_vc_uuid, self._vm.vm_bios_uuid))
+            taken = self._vm.snapshot_at_hand() or await self._vm.take_snapshot()
         except DriverBusyError as busy:
             self._complain(logging.WARNING, f"has to wait: {busy}")
             return _busy("the server is still looking for this VM's definition", busy.retry)
@@ -153,8 +146,16 @@ class Runs:
             # Anything may come out of a driver. Its message stays unsaid: it may quote a password.
             self._complain(logging.ERROR, f"not answered: the driver raised {describe(error)}")
             return _busy("the server cannot look for this VM's definition; see its log", RETRY_SECONDS)
+        if taken is None:
+            # Why is the driver's to log, if there is more to say; the session logs what was answered.
+            self._complain(logging.DEBUG, "not answered: the driver has no instance for this VM")
+            name = printable(self._vm.vm_name)
+            return version2.refusal(Status.NOT_FOUND, f"the server has no definition for the VM '{name}'")
+        if isinstance(taken, Refusal):
+            self._complain(logging.WARNING, taken.log)
+            return version2.refusal(Status.DENIED, taken.sentence)
         self._complaint = ""
-        return snapshot
+        return taken
 
     async def _deny(self, run: Run) -> Answer | None:
         """Return the refusal where a run may not have secrets; who decides is asked once a run."""
@@ -175,7 +176,8 @@ class Runs:
 
     def _note_length(self, snapshot: Snapshot) -> None:
         """Say once how long what is about to be served will take, if that is long."""
-        length = len(snapshot.documents.user_data) + len(snapshot.documents.vendor_data or b"")
+        secrets = [snapshot.userdata, snapshot.vendordata]
+        length = sum(len(document.content) for document in secrets if document)
         seconds = line_seconds(length)
         if seconds > FIRST_BOOT_SECONDS and length != self._noted_length:
             self._noted_length = length

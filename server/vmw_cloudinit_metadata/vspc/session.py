@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import DriverBusyError
-from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import ConnectionLog, Throttle, describe
+from vmw_cloudinit_metadata.vspc.access import Refusal
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import BROKEN
 from vmw_cloudinit_metadata.vspc.workers import Workers
 from vmw_cloudinit_wire import Packet, options
@@ -68,7 +69,9 @@ class Session:
         self._room: asyncio.Event | None = None
         self._driver = driver
         self._workers = workers
-        self._call: asyncio.Task[InstanceData | None] | None = None  # of the driver: one at a time for a VM
+        self._call: asyncio.Task[Snapshot | Refusal | None] | None = (
+            None  # of the driver: one at a time for a VM
+        )
         self._call_expires = math.inf  # by the clock of the loop, once it has ended
         self._patience: float | None = None  # how long the packet being answered may wait for it
         self._silence: asyncio.TimerHandle | None = None
@@ -80,6 +83,7 @@ class Session:
         self.client.vm_bios_uuid = port.identity.bios_uuid
         self.client.vm_token = port.identity.token
         self.client.take_snapshot = self._take_snapshot
+        self.client.snapshot_at_hand = self._snapshot_at_hand
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
@@ -144,7 +148,11 @@ class Session:
         self.client.forget()
         self._drop_old_call()
 
-    async def _take_snapshot(self) -> InstanceData | None:
+    def _snapshot_at_hand(self) -> Snapshot | None:
+        # What the driver was asked before is waited for: its answer may be on the way.
+        return self._driver.snapshot_at_hand(self.client) if self._call is None else None
+
+    async def _take_snapshot(self) -> Snapshot | Refusal | None:
         """Ask the driver in a worker thread, or wait for what it was asked before.
 
         Raises:
@@ -153,7 +161,7 @@ class Session:
         self._drop_old_call()
         call = self._call
         if call is None:
-            call = asyncio.create_task(self._workers.run(self._driver.get_instance, self.client))
+            call = asyncio.create_task(self._workers.run(self._driver.get_snapshot, self.client))
             call.add_done_callback(self._call_ended)
             self._call, self._call_expires = call, math.inf
         await asyncio.wait([call], timeout=self._patience)

@@ -1,36 +1,49 @@
 """An instance as it was at one moment: its documents, rendered once, with the etags guests know them by.
 
-Answers of both versions of the packets are made from it; it knows neither packets nor VMs.
+Answers of both versions of the packets are made from it; it knows neither packets nor connections.
 """
 
+import copy
 import hashlib
+import uuid
+import weakref
 from dataclasses import dataclass
-from functools import cached_property
 
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc import access
+from vmw_cloudinit_metadata.vspc.access import Refusal
 
 # Of the SHA-256: no two versions of a definition share so much of it by chance, and nobody gains by making
 # them do, since etags say what is new and not what is genuine.
 ETAG_DIGITS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Document:
-    """One document as it is served, and its etag."""
+    """One document as it is served, and its etag. Make it with ``of``."""
 
     content: bytes
     etag: str
 
     @classmethod
     def of(cls, content: bytes) -> "Document":
-        """Return the document with this content."""
-        return cls(content, hashlib.sha256(content).hexdigest()[:ETAG_DIGITS])
+        """Return the document with this content: the one there is, as long as somebody holds it.
+
+        A hundred VMs that get the same megabyte hold it once. Any thread may call this; of two that do so at
+        the same moment each may get its own.
+        """
+        digest = hashlib.sha256(content).digest()
+        known = _documents.get(digest)
+        return known or _documents.setdefault(digest, cls(content, digest.hex()[:ETAG_DIGITS]))
 
     def __repr__(self) -> str:
         """Show size and etag: documents are secrets."""
         return f"<Document {self.etag} {len(self.content)} bytes>"
+
+
+_documents: "weakref.WeakValueDictionary[bytes, Document]" = weakref.WeakValueDictionary()
 
 
 def checked(instance: object) -> InstanceData:
@@ -46,11 +59,21 @@ def checked(instance: object) -> InstanceData:
 
 
 class Snapshot:
-    """What one run is answered from.
+    """What one run is answered from. It does not change, so that any number of VMs may share it.
 
     Attributes:
-        instance: as the driver gave it; ``documents``: what was rendered of it.
+        instance: as the driver gave it, but for user-data and vendor-data: those are the bytes that are
+            served.
+        metadata, networkdata, userdata, vendordata: the documents by their names in packets; None where
+            there is none.
+        networkdata_version_1: network-config for guests of version 1 of the packets, which has no
+            placeholders.
+        etags: what there is besides metadata, as ``docs=`` says it: ``networkdata:ETAG,…,vendordata:-``.
     """
+
+    __slots__ = (
+        *("etags", "instance", "metadata", "networkdata", "networkdata_version_1", "userdata", "vendordata"),
+    )
 
     def __init__(self, instance: InstanceData) -> None:
         """Render an instance that ``checked`` has let through.
@@ -58,32 +81,74 @@ class Snapshot:
         Raises:
             DefinitionError: a value of it cannot be written as JSON.
         """
-        self.instance = instance
-        self.documents = nocloud.render(instance)
+        rendered = nocloud.render(instance)
+        self.metadata = Document.of(rendered.meta_data)
+        self.networkdata = _document(rendered.network_config)
+        self.networkdata_version_1 = _document(rendered.network_config_version_1)
+        self.userdata = Document.of(rendered.user_data)
+        self.vendordata = _document(rendered.vendor_data)
+        self.instance = copy.copy(instance)
+        self.instance.userdata = self.userdata.content  # held once, and not as text as well
+        self.instance.vendordata = _content(self.vendordata)
+        others = {name: each for name, each in self.by_name.items() if name != "metadata"}
+        self.etags = ",".join(f"{name}:{each.etag if each else '-'}" for name, each in others.items())
+
+    def for_vm(self, vc_uuid: uuid.UUID | None, bios_uuid: uuid.UUID | None) -> "Snapshot":
+        """Return this snapshot as the VM with these UUIDs gets it: with an ``instance-id``.
+
+        That is this one, unless the instance has none; then meta-data is the VM's own, and the rest shared.
+
+        Raises:
+            DefinitionError: it has none, and neither UUID is known.
+        """
+        instance = self.instance.for_vm(vc_uuid, bios_uuid)
+        if instance is self.instance:
+            return self
+        other = copy.copy(self)
+        other.instance, other.metadata = instance, Document.of(nocloud.render_meta_data(instance))
+        return other
 
     @property
     def size(self) -> int:
-        """The bytes of all documents; what a snapshot takes of memory, or nearly."""
-        documents = self.documents
-        each = (documents.meta_data, documents.network_config, documents.user_data, documents.vendor_data)
-        return sum(len(content) for content in each if content is not None)
-
-    @cached_property
-    def by_name(self) -> dict[str, Document | None]:
-        """The documents by their names in packets, None where there is none; version 2 alone needs them."""
-        contents = {
-            "metadata": self.documents.meta_data,
-            "networkdata": self.documents.network_config,
-            "userdata": self.documents.user_data,
-            "vendordata": self.documents.vendor_data,
-        }
-        return {name: None if content is None else Document.of(content) for name, content in contents.items()}
+        """The bytes of all documents."""
+        return sum(len(each.content) for each in self.by_name.values() if each)
 
     @property
-    def etags(self) -> str:
-        """What there is besides metadata, as ``docs=`` says it: ``networkdata:ETAG,…,vendordata:-``."""
-        return ",".join(
-            f"{name}:{document.etag if document else '-'}"
-            for name, document in self.by_name.items()
-            if name != "metadata"
+    def by_name(self) -> dict[str, Document | None]:
+        """The documents by their names in packets."""
+        return {
+            "metadata": self.metadata,
+            "networkdata": self.networkdata,
+            "userdata": self.userdata,
+            "vendordata": self.vendordata,
+        }
+
+    @property
+    def documents(self) -> nocloud.Documents:
+        """The documents by the names of NoCloud's files."""
+        return nocloud.Documents(
+            self.metadata.content,
+            _content(self.networkdata),
+            self.userdata.content,
+            _content(self.vendordata),
+            _content(self.networkdata_version_1),
         )
+
+
+def snapshot_for(vm: access.Claims, instance: InstanceData) -> Snapshot | Refusal:
+    """Return what a VM is served of an instance that ``checked`` has let through, or why it gets nothing.
+
+    Raises:
+        DefinitionError: documents cannot be made of it for this VM.
+    """
+    if refused := access.refusal(instance, vm):
+        return refused
+    return Snapshot(instance.for_vm(vm.vm_vc_uuid, vm.vm_bios_uuid))
+
+
+def _document(content: bytes | None) -> Document | None:
+    return None if content is None else Document.of(content)
+
+
+def _content(document: Document | None) -> bytes | None:
+    return None if document is None else document.content

@@ -22,7 +22,7 @@ GZIP_LEVEL = 6
 
 REQUEST, RESPONSE = "REQUEST_", "RESPONSE_"
 
-# What can be asked for, by the names in the codes; as Snapshot.by_name has them.
+# What can be asked for, by the names in the codes; as Snapshot has them.
 DOCUMENTS = ("metadata", "networkdata", "userdata", "vendordata")
 
 # Longest code of a packet (wire): an answer's is one longer than its request's.
@@ -148,7 +148,7 @@ def read_report_id(packet: Packet) -> str | None:
 
 def answer(request: Request, snapshot: Snapshot) -> Answer:
     """Return what the snapshot has to say to a request for one of its documents."""
-    document = snapshot.by_name[request.document]
+    document: Document | None = getattr(snapshot, request.document)
     etag = document.etag if document else ""
     if request.etag and request.etag != etag:
         return refusal(Status.CHANGED, "the definition of this VM has changed meanwhile")

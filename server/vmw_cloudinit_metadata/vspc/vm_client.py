@@ -17,6 +17,7 @@ from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.errors import MetadataError, ProtocolError, ReportError
 from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata, InstanceNetworkData
 from vmw_cloudinit_metadata.vspc import version2
+from vmw_cloudinit_metadata.vspc.access import Refusal
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.run import RETRY_SECONDS, Runs
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
@@ -77,8 +78,10 @@ class VMClient:
 
     The shell puts its own in the place of these, which work without one:
 
-        take_snapshot: fetch this VM's instance. Raises ``DriverBusyError`` when the driver takes its time:
-            its call goes on, and the next request waits for it.
+        take_snapshot: fetch what answers this VM, as ``Driver.get_snapshot`` returns it. Raises
+            ``DriverBusyError`` when the driver takes its time: its call goes on, and the next request waits
+            for it.
+        snapshot_at_hand: return the same if nothing has to be waited for, else None.
         may_serve: say whether an instance's user-data and vendor-data may go out in a run (its id, "" in
             version 1): None, or the sentence for the guest. Asked once a run, before the first byte goes.
         take_report: take what the guest says of its boot, with the instance that it has; raises a
@@ -94,7 +97,8 @@ class VMClient:
         self.vm_token = ""
         self.writer = writer
         self.driver = driver
-        self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._ask_driver
+        self.take_snapshot: Callable[[], Awaitable[Snapshot | Refusal | None]] = self._ask_driver
+        self.snapshot_at_hand: Callable[[], Snapshot | None] = self._ask_driver_at_hand
         self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._serve_unlimited
         self.take_report: Callable[[InstanceData, Report], Awaitable[None]] = self._drop_report
         self.note_served: Callable[[Snapshot], None] = self._note_nothing
@@ -261,8 +265,11 @@ class VMClient:
         self.writer.write(b"\r\n" + encode(answer.packet(code, request_id)))
         await self.writer.drain()
 
-    async def _ask_driver(self) -> InstanceData | None:
-        return self.driver.get_instance(self)
+    async def _ask_driver(self) -> Snapshot | Refusal | None:
+        return self.driver.get_snapshot(self)
+
+    def _ask_driver_at_hand(self) -> Snapshot | None:
+        return self.driver.snapshot_at_hand(self)
 
     async def _serve_unlimited(self, instance: InstanceData, run: str) -> str | None:
         # Who counts runs keeps them over a restart; nobody does here.

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from vmw_cloudinit_metadata.instance import InstanceData
+from vmw_cloudinit_metadata.vspc.access import Refusal
 from vmw_cloudinit_metadata.vspc.run import Runs
-from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot, checked, snapshot_for
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request
 
 SECRET = "hunter2"
@@ -40,21 +41,23 @@ class VM:
         self.vm_token = ""
         self.now = 1000.0
         self.instance = instance
+        self.at_hand: Snapshot | None = None
         self.taken = 0
         self.sentence: str | None = None
         self.asked_for: list[str] = []
         self.clock: Callable[[], float] = lambda: self.now
-        self.take_snapshot: Callable[[], Awaitable[InstanceData | None]] = self._take
+        self.take_snapshot: Callable[[], Awaitable[Snapshot | Refusal | None]] = self._take
+        self.snapshot_at_hand: Callable[[], Snapshot | None] = lambda: self.at_hand
         self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._decide
         self.served: list[Snapshot] = []
         self.note_served: Callable[[Snapshot], None] = self.served.append
         self.runs = Runs(self)
 
-    async def _take(self) -> InstanceData | None:
+    async def _take(self) -> Snapshot | Refusal | None:
         self.taken += 1
         if isinstance(self.instance, Exception):
             raise self.instance
-        return self.instance  # type: ignore[no-any-return]
+        return None if self.instance is None else snapshot_for(self, checked(self.instance))
 
     async def _decide(self, instance: InstanceData, run: str) -> str | None:
         assert isinstance(instance, InstanceData)

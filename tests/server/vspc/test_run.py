@@ -82,6 +82,19 @@ def test_a_vm_that_is_silent_is_forgotten() -> None:
     assert wait(vm.runs.version_1())
 
 
+def test_a_snapshot_that_is_at_hand_is_not_asked_for() -> None:
+    vm = VM(web("first"))
+    vm.at_hand = Snapshot(web("at hand"))
+    assert vm.ask().payload == b"at hand"
+    assert wait(vm.runs.version_1()) is vm.at_hand
+    assert vm.served == [vm.at_hand] * 2
+    assert wait(VM(web("first")).runs.current()) is not vm.at_hand
+    assert vm.taken == 0
+    vm.at_hand = None
+    assert vm.ask(run=SECOND).payload == b"first"
+    assert vm.taken == 1
+
+
 # Where there is no snapshot
 
 

@@ -10,7 +10,9 @@ from tests.server.vspc.talk import Moody, Talk, turns
 from tests.server.vspc.test_session import SECRET
 from tests.support.peer import Run
 from tests.support.version2 import request
+from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc import session as session_module
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
 from vmw_cloudinit_wire import Packet
 
@@ -19,6 +21,51 @@ from vmw_cloudinit_wire import Packet
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a driver that does not answer at once be one that takes its time."""
     monkeypatch.setattr(session_module, "DRIVER_SECONDS", 0.0)
+
+
+class Ready(Moody):
+    """A driver that may have a snapshot at hand."""
+
+    at_hand: Snapshot | None = None
+
+    def snapshot_at_hand(self, vm_client: VMClient) -> Snapshot | None:
+        return self.at_hand
+
+
+def test_what_is_at_hand_is_fetched_by_no_thread(run: Run) -> None:
+    async def test() -> None:
+        driver = Ready({})
+        talk = Talk(driver)
+        driver.at_hand = Snapshot(InstanceData({"metadata": {"instance-id": "i-1", "hostname": "web-01"}}))
+        for document in ("metadata", "networkdata", "userdata"):
+            await talk.ask(document)
+        talk.receive(Packet("REQUEST_METADATA"))
+        if talk.session.task:
+            await asyncio.wait([talk.session.task])
+        sent, talk.line.sent = talk.line.sent, b""
+        assert sent.startswith(b"!!RESPONSE_METADATA#")
+        assert driver.asked == []
+        assert talk.workers._threads == []
+        driver.at_hand = None
+        assert (await talk.ask("metadata", run="00000002")).status == "ok"
+        assert driver.asked == ["web-01"]
+
+    run(test())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_driver_that_was_asked_is_waited_for_whatever_is_at_hand_meanwhile(run: Run) -> None:
+    async def test() -> None:
+        driver = Ready({})
+        talk = Talk(driver)
+        release = driver.hold()
+        assert (await talk.ask("metadata")).status == "busy"
+        driver.at_hand = Snapshot(InstanceData({"metadata": {"instance-id": "i-1", "hostname": "web-01"}}))
+        assert (await talk.ask("metadata")).status == "busy"
+        await driver.until_held()
+        release()
+
+    run(test())
 
 
 # A driver that takes its time

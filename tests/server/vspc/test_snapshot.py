@@ -1,11 +1,15 @@
 import hashlib
+import uuid
+import weakref
 from typing import Any
 
 import pytest
 
+from tests.server.vspc.runs import VM
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
-from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot, checked
+from vmw_cloudinit_metadata.vspc.access import Refusal
+from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot, checked, snapshot_for
 
 SECRET = "hunter2"
 METADATA = {"instance-id": "i-0042", "hostname": "web-01"}
@@ -48,10 +52,49 @@ def test_what_there_is_besides_metadata_is_said_by_etags() -> None:
     assert snapshot.etags == f"networkdata:-,userdata:{Document.of(b'x').etag},vendordata:-"
 
 
-def test_etags_are_made_once_and_only_when_they_are_needed() -> None:
+def test_documents_with_the_same_content_are_one_as_long_as_somebody_holds_it() -> None:
+    one, other = Snapshot(web(userdata="the same")), Snapshot(web(userdata="the same"))
+    assert one.userdata is other.userdata
+    assert one.metadata is other.metadata
+    held = weakref.ref(one.userdata)
+    del one
+    assert held() is other.userdata
+    del other
+    assert held() is None
+
+
+def test_user_data_is_held_once_and_not_as_text_as_well() -> None:
+    snapshot = Snapshot(web(userdata="büro", vendordata=b"\xff"))
+    assert snapshot.instance.userdata is snapshot.userdata.content
+    assert snapshot.vendordata is not None
+    assert snapshot.instance.vendordata is snapshot.vendordata.content
+
+
+def test_a_vm_with_an_instance_id_of_its_own_shares_all_but_meta_data() -> None:
+    shared = Snapshot(InstanceData({"metadata": {"hostname": "web-01"}, "userdata": "x"}))
+    one, other = (shared.for_vm(None, uuid.UUID(int=number)) for number in (7, 8))
+    assert b'"instance-id": "00000000-0000-0000-0000-000000000007"' in one.metadata.content
+    assert b'"instance-id": "00000000-0000-0000-0000-000000000008"' in other.metadata.content
+    assert (one.instance.metadata and one.instance.metadata.instance_id) == str(uuid.UUID(int=7))
+    assert one.userdata is other.userdata is shared.userdata
+    assert b"instance-id" not in shared.metadata.content
+    with pytest.raises(DefinitionError, match="instance-id: is missing"):
+        shared.for_vm(None, None)
+
+
+def test_a_snapshot_that_has_an_instance_id_is_the_same_for_all_vms() -> None:
     snapshot = Snapshot(web())
-    assert "by_name" not in vars(snapshot)
-    assert snapshot.by_name is snapshot.by_name
+    assert snapshot.for_vm(uuid.UUID(int=7), None) is snapshot
+
+
+def test_a_vm_gets_its_snapshot_or_a_refusal() -> None:
+    vm = VM(None)
+    instance = web(token="a-token-of-its-own")
+    assert isinstance(snapshot_for(vm, instance), Refusal)
+    vm.vm_token = "a-token-of-its-own"
+    snapshot = snapshot_for(vm, instance)
+    assert isinstance(snapshot, Snapshot)
+    assert b'"i-0042"' in snapshot.metadata.content
 
 
 def test_it_does_not_change_with_the_instance() -> None:

@@ -9,6 +9,7 @@ from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc.run import SNAPSHOT_SECONDS
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import (
     MAX_UNKNOWN_CODES,
     PacketCode,
@@ -127,10 +128,10 @@ def test_the_documents_of_one_boot_come_from_one_snapshot() -> None:
 def test_a_slow_driver_does_not_shorten_the_snapshot() -> None:
     dialogue = Dialogue(web())
 
-    async def slow() -> InstanceData:
+    async def slow() -> Snapshot:
         dialogue.now += 60
         dialogue.driver.asked += 1
-        return web()
+        return Snapshot(web())
 
     dialogue.client.take_snapshot = slow
     dialogue.ask("REQUEST_METADATA", "REQUEST_USERDATA", "REQUEST_NETWORKDATA")
