@@ -1,10 +1,11 @@
-# make demo | test | check | test-all | vm-test | deb | rpm | format | clean      each does the set-up it needs
+# make demo | test | check | test-all | vm-test | bench | deb | rpm | format | clean      each does the set-up it needs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+PARTS ?=
 
-.PHONY: help demo test test-all vm-test check deb rpm format clean
+.PHONY: help demo test test-all vm-test bench check deb rpm format clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +29,9 @@ test-all: $(VENV)/installed ## all tests: as root, with the Debian packages that
 # It says how long each boot took, as it goes. What tests leave is disks: they are kept only where one has failed.
 vm-test: $(VENV)/installed ## boot virtual machines with the packages installed: as root, 20 minutes, less the next time
 	$(BIN)/pytest -m vm --log-cli-level=INFO -o tmp_path_retention_policy=failed $(PYTEST_ARGS)
+
+bench: $(VENV)/installed ## how fast it is, beside what it should be: a few minutes, on a machine with nothing else to do
+	$(BIN)/python -m tests.bench $(PARTS)
 
 check: $(VENV)/installed ## formatting, lint, types
 	$(BIN)/ruff format --check
