@@ -1,6 +1,7 @@
 """``make bench``: how fast it is, beside what it should be; each part in its turn, alone.
 
-``python -m tests.bench [PART…]``. Nothing is asserted: the table says what was missed; the exit code is 1 then.
+``python -m tests.bench [PART…]``. Nothing is asserted: the table says what was missed, and then the exit code
+is 1.
 """
 
 import sys
