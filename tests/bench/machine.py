@@ -3,9 +3,8 @@
 import os
 import platform
 import re
+from importlib.metadata import version
 from pathlib import Path
-
-import uvloop
 
 
 def describe() -> str:
@@ -14,5 +13,5 @@ def describe() -> str:
     model = re.search(r"^model name\s*: (.*)$", cpuinfo, re.MULTILINE)
     return (
         f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, Linux {platform.release()},"
-        f" Python {platform.python_version()}, uvloop {uvloop.__version__}"
+        f" Python {platform.python_version()}, uvloop {version('uvloop')}"
     )
