@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.bench import boots, fleet, machine, programs, streams
+from tests.bench import boots, files, fleet, machine, programs, streams
 from tests.bench.table import Row, text
 
 
@@ -39,6 +39,7 @@ def _parts(built: Path, scratch: Path) -> dict[str, Callable[[], Iterator[Row]]]
         "boots": partial(boots.measure, built, scratch),
         "fleet": partial(fleet.measure, built, scratch),
         "large": partial(fleet.measure_large, built, scratch),
+        "files": partial(files.measure, built, scratch),
         "streams": streams.measure,
     }
 

@@ -41,7 +41,7 @@ def measure(built: Path, scratch: Path) -> Iterator[Row]:
         ours = stack.enter_context(programs.ours(definitions))
         yield _first_questions(built, ours)
         answers = scratch / "answers"
-        answers.write_bytes(asyncio.run(_answers(ours.port)))
+        answers.write_bytes(record_answers(ours.port))
         servers = {
             "this server": ours,
             "the least, in C": stack.enter_context(programs.least(built, answers)),
@@ -58,6 +58,11 @@ def measure(built: Path, scratch: Path) -> Iterator[Row]:
             for name, turn in measured.items():
                 rounds[name].append(next(turn))
     yield from _rows({name: _median(each) for name, each in rounds.items()}, missing)
+
+
+def record_answers(port: int) -> bytes:
+    """Return the lines by which our server answers a guest of version 1."""
+    return asyncio.run(_answers(port))
 
 
 def _first_questions(built: Path, server: Running) -> Row:
@@ -107,7 +112,6 @@ def _rows(measured: dict[str, Boots], missing: str) -> Iterator[Row]:
 
 
 async def _answers(port: int) -> bytes:
-    """Return the lines by which our server answers a guest of version 1."""
     vm = SimulatedVM("vm-00000", programs.URI, port=port)
     await vm.start()
     lines = bytearray()
