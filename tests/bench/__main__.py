@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.bench import boots, files, fleet, machine, programs, streams
+from tests.bench import boots, files, fleet, machine, programs, streams, tls
 from tests.bench.table import Row, text
 
 
@@ -38,6 +38,7 @@ def _parts(built: Path, scratch: Path) -> dict[str, Callable[[], Iterator[Row]]]
     return {
         "boots": partial(boots.measure, built, scratch),
         "fleet": partial(fleet.measure, built, scratch),
+        "tls": partial(tls.measure, built, scratch),
         "large": partial(fleet.measure_large, built, scratch),
         "files": partial(files.measure, built, scratch),
         "streams": streams.measure,

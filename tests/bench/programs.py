@@ -86,7 +86,8 @@ def ours(directory: Path, *arguments: str, state: Path | None = None) -> Iterato
     """Start our server with the options it has by itself; its log goes to a file beside the definitions."""
     log = directory.with_suffix(".log")
     command = [
-        *(sys.executable, "-m", "vmw_cloudinit_metadata", "run", "--uri", URI, "--listen", "127.0.0.1:0"),
+        *(sys.executable, "-m", "vmw_cloudinit_metadata", "run", "--uri", URI),
+        *(() if "--tls-listen" in arguments else ("--listen", "127.0.0.1:0")),
         *("--driver", DRIVER, "--driver-opts", json.dumps({"directory": str(directory)})),
         *(("--state-directory", str(state)) if state else ()),
         *arguments,
