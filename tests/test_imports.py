@@ -57,8 +57,9 @@ SERVER = {
     "drivers.cache": {"definition", "drivers.reading", "errors", "instance"},
     "drivers.loading": {"definition", "drivers.cache", "drivers.reading", "errors", "log"},
     "drivers.definitions": {"drivers.cache", "drivers.loading", "errors"},
+    "drivers.listing": {"drivers.reading"},
     "drivers.index": {
-        *("definition", "drivers.loading", "drivers.reading", "drivers.tree"),
+        *("definition", "drivers.listing", "drivers.loading", "drivers.reading", "drivers.tree"),
         *("errors", "instance", "log"),
     },
     "drivers.complaints": set(),

@@ -123,6 +123,7 @@ vmw_cloudinit_metadata/drivers/driver.py
 vmw_cloudinit_metadata/drivers/file.py
 vmw_cloudinit_metadata/drivers/finding.py
 vmw_cloudinit_metadata/drivers/index.py
+vmw_cloudinit_metadata/drivers/listing.py
 vmw_cloudinit_metadata/drivers/loader.py
 vmw_cloudinit_metadata/drivers/loading.py
 vmw_cloudinit_metadata/drivers/names.py

@@ -32,11 +32,19 @@ MAX_DIRECTORIES = 1_000
 MAX_DEPTH = 8
 
 # New directories are looked for this often. What tells of them is the time of the directory above, which a
-# new file changes, too: while 10,000 definitions are copied, each look for new directories is a listing.
+# new file changes, too: while 10,000 definitions are copied into one, each look is a listing of that one.
 LISTING_SECONDS = 3.0
 
 # When a guest asks again while the directory itself is away.
 AWAY_SECONDS = 5
+
+
+class _Below(NamedTuple):
+    """What was found in a directory."""
+
+    signature: Signature  # before it was listed
+    lasting: bool  # what was found holds as long as the signature does
+    directories: list[tuple[str, bool]]  # by name, and whether each is a link
 
 
 class _Listing(NamedTuple):
@@ -44,6 +52,7 @@ class _Listing(NamedTuple):
     signatures: dict[str, Signature]  # of the same, and of those that cannot be read yet
     settled: bool  # each change from now on changes a signature
     away: set[str]  # those that cannot be read, and could be before
+    below: dict[str, _Below]
     checked: float = 0.0  # by the monotonic clock
 
 
@@ -167,11 +176,14 @@ class Tree:
 
     def _list(self) -> tuple[_Listing, set[str]]:
         """List the directories, level by level, links last; return also what is wrong with some."""
+        known = self._listing or _Listing([], {}, False, set(), {})
         directories: list[str] = []
         signatures: dict[str, Signature] = {}
         complaints: set[str] = set()
         away: set[str] = set()
+        below: dict[str, _Below] = {}
         seen: set[tuple[int, ...]] = set()
+        now_ns = self._clock_ns()
         waiting, links = collections.deque([self.root]), collections.deque[str]()
         while waiting or links:
             is_link = not waiting
@@ -190,18 +202,24 @@ class Tree:
                     continue
                 seen.add(signature[:2])
                 signatures[path] = signature
-                for name, leads_on in _subdirectories(path):
+                if not can_read(path):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                found = known.below.get(path)
+                if found is None or found.signature != signature:
+                    found = _list(path, signature, now_ns)
+                if found.lasting:
+                    below[path] = found
+                for name, leads_on in found.directories:
                     (links if leads_on else waiting).append(f"{path}/{name}")
                 directories.append(path)
             except OSError as error:
                 # The root is the driver's only directory, and check() tells of it; any other has just gone.
                 if path != self.root and error.errno not in ABSENT:
                     complaints.add(f"{printable(path)} cannot be read: {error.strerror}{_NOT_SERVED}")
-                    if self._listing and (path in self._listing.directories or path in self._listing.away):
+                    if path in known.directories or path in known.away:
                         away.add(path)
-        now_ns = self._clock_ns()
         settled = all(signature.is_settled(now_ns) for signature in signatures.values())
-        return _Listing(directories, signatures, settled, away), complaints
+        return _Listing(directories, signatures, settled, away, below), complaints
 
     def _fault(self, path: str, is_link: bool) -> str | None:
         if path.count("/") - self.root.count("/") > MAX_DEPTH:
@@ -214,22 +232,24 @@ class Tree:
 _NOT_SERVED = ": what is in it is not served"
 
 
-def _subdirectories(path: str) -> list[tuple[str, bool]]:
-    """Return the directories in a directory by name, and whether each is a link.
+def _list(path: str, signature: Signature, now_ns: int) -> _Below:
+    """Return the directories in a directory.
 
     Raises:
-        OSError: it cannot be listed, or what is in it cannot be reached.
+        OSError: it cannot be listed.
     """
-    if not can_read(path):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     with os.scandir(path) as entries:
-        return sorted((entry.name, entry.is_symlink()) for entry in entries if _is_looked_into(entry))
+        # The name first: to look at each of 10,000 files would take long where they are links.
+        others = [
+            entry for entry in entries if not entry.name.endswith(SUFFIXES) and entry.name[0] not in HIDDEN
+        ]
+    # Where a link leads may change without any directory that is looked into.
+    lasting = signature.is_settled(now_ns) and not any(entry.is_symlink() for entry in others)
+    found = sorted((entry.name, entry.is_symlink()) for entry in others if _is_directory(entry))
+    return _Below(signature, lasting, found)
 
 
-def _is_looked_into(entry: os.DirEntry[str]) -> bool:
-    # The name first: to look at each of 10,000 files would take long where they are links.
-    if entry.name.startswith(HIDDEN) or entry.name.endswith(SUFFIXES):
-        return False
+def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # such as a link in a circle

@@ -1,5 +1,6 @@
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,9 @@ import pytest
 from tests.server.drivers.indexed import BIOS, OTHER, VC, Directory, definition
 from tests.server.drivers.store import refused
 from vmw_cloudinit_metadata.drivers import index as index_module
+from vmw_cloudinit_metadata.drivers import listing as listing_module
 from vmw_cloudinit_metadata.drivers import reading
-from vmw_cloudinit_metadata.drivers.index import _File
-
-SIGNATURE = reading.Signature(1, 2, 3, 4, 5)
+from vmw_cloudinit_metadata.drivers.listing import Changes, Listing
 
 
 @pytest.fixture
@@ -110,6 +110,7 @@ def test_a_definition_that_is_moved_while_all_are_looked_at_is_found_once(
         (directory.path / name).mkdir()
     path = directory.write(f"{old}/web-01.yaml", definition(vc_uuid=VC))
     assert directory.find("vc-uuid", VC) == f"{old}/web-01.yaml"
+    directory.write("b/web-02.yaml", definition())  # so that it is listed again
     really_scan = os.scandir
     listed: list[Path] = []
 
@@ -128,16 +129,18 @@ def test_a_definition_that_is_moved_while_all_are_looked_at_is_found_once(
 def test_while_definitions_come_and_go_they_are_looked_at_a_few_times(
     directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = 0
+    listed: list[Changes] = []
+    renew = Listing.renew
 
-    def look() -> None:
-        nonlocal looks
-        looks += 1
-        directory.index._files = {f"web-{looks}.yaml": _File(SIGNATURE, True, None, None)}
+    def renew_then_write(listing: Listing, directories: Sequence[str]) -> Changes:
+        listed.append(renew(listing, directories))
+        directory.write(f"web-{len(listed)}.yaml", definition())
+        return listed[-1]
 
-    monkeypatch.setattr(directory.index, "_look", look)
+    monkeypatch.setattr(Listing, "renew", renew_then_write)
+    directory.write("web-00.yaml", definition())
     directory.index.refresh()
-    assert looks == index_module.MAX_LOOKS
+    assert len(listed) == index_module.MAX_LOOKS
 
 
 def test_more_patterns_than_names_are_held_against_are_said_once(
@@ -269,7 +272,8 @@ def test_while_the_directory_is_away_what_was_known_stays_and_is_not_read_again(
 def test_more_definitions_than_it_holds_are_said_once(
     directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(index_module, "MAX_FILES", 3)
+    for module in (index_module, listing_module):
+        monkeypatch.setattr(module, "MAX_FILES", 3)
     for number in range(5):
         directory.write(f"web-{number}.yaml", definition(vc_uuid=uuid.UUID(int=number)))
     found = [directory.find("vc-uuid", uuid.UUID(int=number)) for number in range(5)]

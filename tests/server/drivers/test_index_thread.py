@@ -7,6 +7,7 @@ import pytest
 from tests.server.drivers.indexed import VC, Directory, definition
 from vmw_cloudinit_metadata.drivers import index as index_module
 from vmw_cloudinit_metadata.drivers.index import Index
+from vmw_cloudinit_metadata.drivers.listing import MAX_FILES
 from vmw_cloudinit_metadata.errors import DriverBusyError
 
 PATIENCE = 20.0
@@ -45,8 +46,8 @@ def test_the_thread_looks_again_by_itself_and_at_once_when_it_is_told(
     looked = threading.Semaphore(0)
     refresh = directory.index.refresh
 
-    def note() -> None:
-        refresh()
+    def note(turns: int) -> None:
+        refresh(turns)
         looked.release()
 
     monkeypatch.setattr(directory.index, "refresh", note)
@@ -82,10 +83,10 @@ def test_questions_wait_a_little_for_the_first_look_and_for_no_other(
     go_on, looking = threading.Event(), threading.Semaphore(0)
     refresh = directory.index.refresh
 
-    def slow() -> None:
+    def slow(turns: int) -> None:
         looking.release()
         go_on.wait(PATIENCE)
-        refresh()
+        refresh(turns)
 
     monkeypatch.setattr(directory.index, "refresh", slow)
     found: list[str | None] = []
@@ -103,6 +104,40 @@ def test_questions_wait_a_little_for_the_first_look_and_for_no_other(
     go_on.set()
 
 
+def test_when_nobody_asks_nothing_is_looked_at_and_the_next_question_waits_for_a_whole_look(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(index_module, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(index_module, "MAX_TURNS", 0)
+    turns: list[int] = []
+    idle = threading.Semaphore(0)
+    refresh, wait = directory.index.refresh, directory.index._wake.wait
+
+    def note(number: int) -> None:
+        turns.append(number)
+        refresh(number)
+
+    def wait_noted(timeout: float | None = None) -> bool:
+        assert timeout is None
+        idle.release()
+        return wait(timeout)
+
+    monkeypatch.setattr(directory.index, "refresh", note)
+    monkeypatch.setattr(directory.index._wake, "wait", wait_noted)
+    path = directory.write("web-01.yaml", definition())
+    assert directory.find("vc-uuid", VC) is None
+    assert idle.acquire(timeout=PATIENCE)
+    path.write_text(definition(vc_uuid=VC))
+    assert turns == [MAX_FILES]
+    assert directory.find("vc-uuid", VC) == "web-01.yaml"
+    assert idle.acquire(timeout=PATIENCE)
+    assert turns == [MAX_FILES] * 2
+    directory.index.hurry()
+    assert idle.acquire(timeout=PATIENCE)
+    assert turns == [MAX_FILES] * 3
+
+
 def test_who_would_wait_for_long_for_the_first_look_has_to_ask_again(
     directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,13 +146,13 @@ def test_who_would_wait_for_long_for_the_first_look_has_to_ask_again(
     go_on = threading.Event()
     refresh = directory.index.refresh
 
-    def slow() -> None:
+    def slow(turns: int) -> None:
         go_on.wait(PATIENCE)
-        refresh()
+        refresh(turns)
 
     monkeypatch.setattr(directory.index, "refresh", slow)
     for ask in (lambda: directory.find("vc-uuid", VC), lambda: directory.index.naming("web-01")):
-        with pytest.raises(DriverBusyError, match="all definitions are looked at for the first time") as busy:
+        with pytest.raises(DriverBusyError, match="all definitions are being looked at") as busy:
             ask()
         assert busy.value.retry == index_module.FIRST_LOOK_RETRY
     go_on.set()
@@ -129,7 +164,7 @@ def test_who_would_wait_for_long_for_the_first_look_has_to_ask_again(
 def test_the_thread_outlives_what_nobody_foresaw(
     directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> None:
+    def broken(turns: int) -> None:
         raise ValueError("hunter2")
 
     with monkeypatch.context() as patch:

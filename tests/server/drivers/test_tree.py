@@ -53,13 +53,13 @@ def site(tmp_path: Path) -> Site:
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The directories that were listed, in order."""
     names: list[str] = []
-    really_list = tree_module._subdirectories
+    really_list = tree_module._list
 
-    def note(path: str) -> list[tuple[str, bool]]:
+    def note(path: str, signature: Signature, now_ns: int) -> tree_module._Below:
         names.append(Path(path).name)
-        return really_list(path)
+        return really_list(path, signature, now_ns)
 
-    monkeypatch.setattr(tree_module, "_subdirectories", note)
+    monkeypatch.setattr(tree_module, "_list", note)
     return names
 
 
@@ -182,14 +182,14 @@ def test_a_directory_that_goes_while_it_is_listed_is_none(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.make("a", "b")
-    really_list = tree_module._subdirectories
+    really_list = tree_module._list
 
-    def remove_then_list(path: str) -> list[tuple[str, bool]]:
+    def remove_then_list(path: str, signature: Signature, now_ns: int) -> tree_module._Below:
         if path.endswith("/a"):
             os.rmdir(path)
-        return really_list(path)
+        return really_list(path, signature, now_ns)
 
-    monkeypatch.setattr(tree_module, "_subdirectories", remove_then_list)
+    monkeypatch.setattr(tree_module, "_list", remove_then_list)
     assert site.directories() == [".", "b"]
 
 
@@ -205,6 +205,38 @@ def test_as_long_as_nothing_changes_nothing_is_listed(site: Site, listed: list[s
         site.find("web-01")
         site.find("web-02")
     assert listed == []
+
+
+def test_only_directories_that_have_changed_are_listed_again(site: Site, listed: list[str]) -> None:
+    site.make("a/deep", "b", "c")
+    assert len(site.directories()) == 5
+    listed.clear()
+    site.write("b/web-01.yaml")
+    site.make("a/deep/deeper")
+    assert site.directories() == [".", "a", "b", "c", "a/deep", "a/deep/deeper"]
+    assert listed == ["b", "deep", "deeper"]
+
+
+def test_a_directory_that_has_just_changed_is_listed_again_until_it_has_settled(
+    site: Site, listed: list[str]
+) -> None:
+    site.age = 0
+    site.make("a", "b")
+    assert site.directories() == [".", "a", "b"]
+    site.age = SETTLED_NS * 2
+    for expected in ([".", "a", "b"], ["a"]):
+        listed.clear()
+        site.write(f"a/{time.time_ns()}")
+        site.directories()
+        assert [name.replace("instances", ".") for name in listed] == expected
+
+
+def test_a_directory_with_a_link_is_listed_again_with_any_other(site: Site, listed: list[str]) -> None:
+    site.make("_store", "a")
+    (site.root / "link").symlink_to("_store/now")
+    assert site.directories() == [".", "a"]
+    site.make("_store/now", "a/b")
+    assert site.directories() == [".", "a", "a/b", "link"]
 
 
 def test_a_new_directory_is_found_within_seconds_by_who_has_a_definition_already(
