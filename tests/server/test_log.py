@@ -41,7 +41,7 @@ def test_a_line_says_which_connection_it_is_about(
 def test_a_line_says_which_vm_it_is_about_once_that_is_known(
     log: ConnectionLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log.vm = "Büro web-01"
+    log.is_about("Büro web-01")
     log.warning("vMotion aborted")
     assert caplog.messages == ["192.0.2.1:5000 Büro web-01: vMotion aborted"]
     assert caplog.records[0].levelname == "WARNING"
@@ -49,7 +49,7 @@ def test_a_line_says_which_vm_it_is_about_once_that_is_known(
 
 @pytest.mark.parametrize("name", ["50%2fvcpu", "%s", "100%", "%(x)d"])
 def test_a_name_is_never_a_format(log: ConnectionLog, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    log.vm = name
+    log.is_about(name)
     log.info("without arguments")
     log.info("with %s", "one")
     subject = f"192.0.2.1:5000 {name}"
@@ -60,7 +60,7 @@ def test_a_name_is_never_a_format(log: ConnectionLog, caplog: pytest.LogCaptureF
     "name", ["a\nINFO root: forged", "a\rb", "a\x1b[2Jb", "a\u2028b", "a\u202eb", "a\x00"]
 )
 def test_a_name_cannot_forge_a_line(log: ConnectionLog, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    log.vm = name
+    log.is_about(name)
     log.info("connected")
     (message,) = caplog.messages
     assert message.isprintable()
@@ -70,8 +70,8 @@ def test_a_name_cannot_forge_a_line(log: ConnectionLog, caplog: pytest.LogCaptur
 def test_a_port_with_a_label_is_told_from_the_vms_others(
     log: ConnectionLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log.vm = "web-01"
-    for log.port in ("2", "100%s", "2\nforged"):
+    for port in ("2", "100%s", "2\nforged"):
+        log.is_about("web-01", port)
         log.info("connected")
     assert caplog.messages == [
         "192.0.2.1:5000 web-01 port 2: connected",
@@ -81,14 +81,51 @@ def test_a_port_with_a_label_is_told_from_the_vms_others(
 
 
 def test_nothing_is_made_of_a_line_that_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    class Subject(str):
-        def __format__(self, spec: str) -> str:
+    class Text:
+        def __str__(self) -> str:
             raise AssertionError
 
     caplog.set_level(logging.INFO)
-    log = ConnectionLog(logger, Subject("peer"))
-    log.debug("not shown")
+    log = ConnectionLog(logger, "peer")
+    log.debug("%s", Text())
     assert caplog.messages == []
+
+
+def test_a_record_is_as_logging_makes_it(log: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
+    log.is_about("web-01", "2")
+    log.info("%s answered", "REQUEST_METADATA")
+    log.info("%s answered", "REQUEST_METADATA", stacklevel=1)  # logging's own way
+    quick, usual = ({"taskName": None, **vars(record)} for record in caplog.records)
+    for own in ("created", "msecs", "relativeCreated"):
+        assert quick.pop(own) == pytest.approx(usual.pop(own), abs=1000)
+    assert quick.pop("lineno") != usual.pop("lineno")
+    assert quick == usual
+
+
+def test_the_times_of_a_record_are_of_one_moment(
+    log: ConnectionLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now in (1000.0, 1002.7189999, 2000.25):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        log.info("connected")
+    records = caplog.records
+    assert [record.created for record in records] == [1000.0, 1002.7189999, 2000.25]
+    assert [record.msecs for record in records] == [0, 718, 250]
+    times = [record.relativeCreated for record in records]
+    assert [each - times[0] for each in times] == pytest.approx([0, 2718.9999, 1000250])
+
+
+def test_a_program_may_have_records_of_its_own(
+    log: ConnectionLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Record(logging.LogRecord):
+        pass
+
+    monkeypatch.setattr(logging, "_logRecordFactory", Record)
+    log.info("connected")
+    (record,) = caplog.records
+    assert isinstance(record, Record)
+    assert (record.getMessage(), record.peer) == ("192.0.2.1:5000: connected", "192.0.2.1:5000")  # type: ignore[attr-defined]
 
 
 def test_an_exception_may_be_shown_with_the_line(
@@ -211,7 +248,7 @@ def test_json_is_an_object_a_line_with_peer_and_vm_of_their_own(
     log: ConnectionLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.debug("connected")
-    log.vm, log.port = "Büro\n01", "ü 2"
+    log.is_about("Büro\n01", "ü 2")
     log.warning("%s answered", "REQUEST_METADATA")
     logger.error("one fault\nanother")
     lines = formatted(JSONFormatter(), caplog)
@@ -239,6 +276,29 @@ def test_json_is_an_object_a_line_with_peer_and_vm_of_their_own(
             "message": "one fault\nanother",
         },
     ]
+
+
+def test_a_line_for_people_has_the_time_as_logging_writes_it() -> None:
+    formatter, usual = TextFormatter(), logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for created in (0.5, 0.999999, 1.0, 1795426725.0071, 1795426725.9, 1795426726.0, 1795426725.1):
+        record = logger.makeRecord("test", logging.INFO, "", 0, "said %d", (1,), None)
+        record.created, record.msecs = created, int(created % 1 * 1000)
+        assert formatter.format(record) == usual.format(record)
+
+
+def test_json_has_the_time_in_utc() -> None:
+    formatter = JSONFormatter()
+    record = logger.makeRecord("test", logging.INFO, "", 0, "said", (), None)
+    times = []
+    for record.created, record.msecs in ((0.5, 500.0), (1795426725.0071, 7.0), (1795426726.0, 0.0)):
+        times.append(json.loads(formatter.format(record))["time"])
+    assert times == ["1970-01-01T00:00:00.500Z", "2026-11-23T09:38:45.007Z", "2026-11-23T09:38:46.000Z"]
+
+
+def test_a_line_may_show_where_it_was_logged(caplog: pytest.LogCaptureFixture) -> None:
+    logger.error("said", stack_info=True)
+    (line,) = formatted(TextFormatter(), caplog)
+    assert "said\nStack (most recent call last):\n" in line
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JournalFormatter(), JSONFormatter()], ids=repr)

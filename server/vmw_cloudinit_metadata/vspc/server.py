@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vmw_cloudinit_metadata import systemd
+from vmw_cloudinit_metadata import log, systemd
 from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text, describe
@@ -205,14 +205,15 @@ class VSPCServer:
             self._stopping.set()
         systemd.notify("READY=1")
         background = [loop.create_task(each) for each in (self._feed_watchdog(), self._reload())]
-        try:
-            await self._stopping.wait()
-        finally:
-            for task in background:
-                task.cancel()
-            systemd.notify("STOPPING=1")
-            _logger.info("stopping")
-            await self.close()
+        with log.by_turns(loop.call_soon):
+            try:
+                await self._stopping.wait()
+            finally:
+                for task in background:
+                    task.cancel()
+                systemd.notify("STOPPING=1")
+                _logger.info("stopping")
+                await self.close()
 
     async def _feed_watchdog(self) -> None:
         if (seconds := systemd.watchdog_seconds()) is None:
@@ -325,7 +326,7 @@ class VSPCServer:
         if port.identity is None:
             return
         protocol.identified()
-        protocol.logger.vm, protocol.logger.port = port.identity.name, port.identity.port
+        protocol.logger.is_about(port.identity.name, port.identity.port)
         try:
             session = Session(port, protocol, self.driver, self._workers, self.options.max_unsent)
         except Exception as error:
@@ -344,7 +345,7 @@ class VSPCServer:
             return
         protocol.identified()
         source = session.carrier.logger
-        protocol.logger.vm, protocol.logger.port = source.vm, source.port
+        protocol.logger.is_about(source.vm, source.port)
         protocol.logger.info("vMotion completed, came from %s", source.peer)
         session.carrier = protocol
 
