@@ -28,9 +28,11 @@ SERVER = {
     "vspc.port": {"wire"},
     "vspc.vmotion": {"vspc.port"},
     "vspc.events": {"vspc.port", "vspc.telnet", "wire"},
+    "vspc.handshake": {"vspc.telnet", "vspc.vmware_ext"},
     "vspc.connection": {
         "errors",
         "vspc.events",
+        "vspc.handshake",
         "vspc.port",
         "vspc.service_uri",
         "vspc.telnet",

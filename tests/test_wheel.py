@@ -165,6 +165,7 @@ vmw_cloudinit_metadata/vspc/access.py
 vmw_cloudinit_metadata/vspc/admission.py
 vmw_cloudinit_metadata/vspc/connection.py
 vmw_cloudinit_metadata/vspc/events.py
+vmw_cloudinit_metadata/vspc/handshake.py
 vmw_cloudinit_metadata/vspc/keeping.py
 vmw_cloudinit_metadata/vspc/listening.py
 vmw_cloudinit_metadata/vspc/port.py

@@ -4,7 +4,6 @@ Composes telnet, option 232, the table of vMotions and the packet codec; no sock
 its own. It never raises to the shell: what a peer does wrong becomes ``ProtocolViolated``.
 """
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -25,12 +24,22 @@ from vmw_cloudinit_metadata.vspc.events import (
     VMotionBegan,
     VMotionCompleted,
 )
+from vmw_cloudinit_metadata.vspc.handshake import (
+    KNOWN_SUBOPTIONS,
+    OPENED,
+    OPENING,
+    OPENING_BYTES,
+    QUESTIONS,
+    SUPPORTED,
+    WILL_PROXY,
+    WONT_PROXY,
+    Fixed,
+    fixed,
+)
 from vmw_cloudinit_metadata.vspc.port import Port, VMIdentity
 from vmw_cloudinit_metadata.vspc.telnet import (
     Decoder,
-    Malformed,
     Negotiation,
-    Negotiator,
     Option,
     Suboption,
     escape,
@@ -50,14 +59,7 @@ MAX_UNSENT_CONTROL = 512 * 1024
 # A UUID that is not answered by then counts as absent.
 UUID_SECONDS = 2.0
 
-# Who the VM is; the code of an answer is one below its question's.
-_QUESTIONS = (ext.GetVMVCUUID(), ext.GetVMName(), ext.GetVMBiosUUID())
-
-_NOBODY = VMIdentity("")
-
-# What either side may perform.
-_OURS = frozenset({Option.BINARY, Option.SUPPRESS_GO_AHEAD})
-_THEIRS = frozenset({Option.BINARY, Option.SUPPRESS_GO_AHEAD, Option.VMWARE_EXT})
+_NOTHING: frozenset[int] = frozenset()
 
 
 class VSPCConnection:
@@ -87,41 +89,38 @@ class VSPCConnection:
         self._peer = peer
         self._accept_token = accept_token
         self._decoder = Decoder(limits.max_suboption)
-        self._negotiator = Negotiator(_OURS, _THEIRS)
+        self._agreed = OPENED
         self._events: list[Event] = []
-        self._control = bytearray()  # telnet's answers, which go out before serial data
-        self._early_data = bytearray()  # serial data from before the VM is known
+        self._control: list[bytes] = []  # telnet's answers, which go out before serial data
+        self._control_size = 0
+        self._early_data: bytearray | None = None  # serial data from before the VM is known
         self._accepted = False  # WILL-PROXY is sent
-        self._claims = _NOBODY
+        self._claims: dict[str, Any] = {}  # what the VM says of itself, by VMIdentity's fields
         self._asked = False
-        self._unanswered: set[int] = set()  # the commands of the UUIDs asked for
+        self._unanswered = _NOTHING  # the commands of the UUIDs asked for
         self._arriving: VMotion | None = None  # we are the destination of this vMotion
         self._closed = False  # nothing more is taken from the peer
-        # Proxies that wait for the VM are in production, and such that open; opening saves a round trip.
-        self._negotiate(
-            self._negotiator.offer(Option.BINARY)
-            + self._negotiator.offer(Option.SUPPRESS_GO_AHEAD)
-            + self._negotiator.request(Option.BINARY)
-            + self._negotiator.request(Option.SUPPRESS_GO_AHEAD)
-            + self._negotiator.request(Option.VMWARE_EXT)
-        )
+        self._verbose = logger.isEnabledFor(logging.DEBUG)
+        if self._verbose:
+            for negotiation in OPENING:
+                logger.debug("> %s", negotiation)
+        self._send_control(OPENING_BYTES)
 
     # The verbs
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer, of any number."""
+        self._verbose = self._logger.isEnabledFor(logging.DEBUG)  # asked once a read: the level may change
         for token in self._decoder.feed(data):
             if self._closed:
                 continue
             if isinstance(token, bytes):
                 self._receive_serial(token)
-            elif isinstance(token, Negotiation):
-                self._logger.debug("< %s", token)
-                self._negotiate(self._negotiator.receive(token))
-                self._decoder.binary = self._negotiator.peer_performs(Option.BINARY)
             elif isinstance(token, Suboption):
                 self._receive_suboption(token)
-            elif isinstance(token, Malformed):
+            elif isinstance(token, Negotiation):
+                self._receive_negotiation(token)
+            else:
                 self._violation(token.reason)
 
     def receive_eof(self) -> None:
@@ -158,11 +157,14 @@ class VSPCConnection:
 
         Both are escaped for telnet, serial data after ``most`` is counted.
         """
-        control, self._control = bytes(self._control), bytearray()
+        control = b"".join(self._control)
+        if control:
+            self._control.clear()
+            self._control_size = 0
         if self.port.carrier is not self or self.port.held or not self.port.unsent:
             return control
         data = self.port.take(most)
-        if self._negotiator.performs(Option.BINARY):
+        if self._agreed.performs(Option.BINARY):
             return control + escape(data)
         if data.endswith(b"\r"):
             data += self.port.take(1)  # CR and what follows it go together, or it would look bare
@@ -172,7 +174,7 @@ class VSPCConnection:
         """Go on without the UUIDs that were not answered in time."""
         if self.deadline is not None and self._clock() >= self.deadline:
             self.deadline = None
-            self._unanswered.clear()
+            self._unanswered = _NOTHING
             self._identify()
 
     @property
@@ -182,19 +184,25 @@ class VSPCConnection:
 
     # Telnet
 
-    def _negotiate(self, negotiations: list[Negotiation]) -> None:
-        for negotiation in negotiations:
-            self._logger.debug("> %s", negotiation)
-            self._send_control(bytes(negotiation))
+    def _receive_negotiation(self, negotiation: Negotiation) -> None:
+        if self._verbose:
+            self._logger.debug("< %s", negotiation)
+        self._agreed, answer = self._agreed.receive(negotiation)
+        self._decoder.binary = self._agreed.peer_performs(Option.BINARY)
+        if answer is not None:
+            if self._verbose:
+                self._logger.debug("> %s", answer)
+            self._send_control(bytes(answer))
 
-    def _send(self, *messages: ext.Message) -> None:
-        for message in messages:
-            self._logger.debug("> %s", message)
-            self._send_control(bytes(Suboption(Option.VMWARE_EXT, ext.encode(message))))
+    def _send(self, told: Fixed) -> None:
+        if self._verbose:
+            self._logger.debug("> %s", told.message)
+        self._send_control(told.data)
 
     def _send_control(self, data: bytes) -> None:
-        self._control += data
-        if len(self._control) > MAX_UNSENT_CONTROL and not self._closed:
+        self._control.append(data)
+        self._control_size += len(data)
+        if self._control_size > MAX_UNSENT_CONTROL and not self._closed:
             self._close()
             self._violation(
                 f"does not read the answers to {MAX_UNSENT_CONTROL} bytes of telnet commands", fatal=True
@@ -209,9 +217,10 @@ class VSPCConnection:
         if self.port.carrier is not self:
             return  # moved away; a source has nothing more to say
         if self.port.identity is None:
-            room = MAX_EARLY_DATA - len(self._early_data)
-            self._early_data += data[:room]
-            if len(data) > room:
+            early = self._early_data = self._early_data or bytearray()
+            room = MAX_EARLY_DATA - len(early)
+            early += data[:room]
+            if self._verbose and len(data) > room:
                 self._logger.debug("< %d bytes dropped, the VM is not known yet", len(data) - room)
             return
         lines = self.port.lines
@@ -220,16 +229,19 @@ class VSPCConnection:
             try:
                 packet = decode(line)
             except PacketError as error:
-                self._logger.debug("< %d bytes of noise: %s", len(line), error)
+                if self._verbose:
+                    self._logger.debug("< %d bytes of noise: %s", len(line), error)
                 continue
-            self._logger.debug("< %r", packet)
+            if self._verbose:
+                self._logger.debug("< %r", packet)
             self._events.append(PacketReceived(self.port, packet))
         if lines.dropped > dropped:
             self._violation(f"sent a line of more than {lines.limit} bytes, which was dropped")
 
     def _receive_early_data(self) -> None:
-        data, self._early_data = bytes(self._early_data), bytearray()
-        self._receive_serial(data)
+        if self._early_data is not None:
+            data, self._early_data = bytes(self._early_data), None
+            self._receive_serial(data)
 
     # Option 232
 
@@ -242,20 +254,20 @@ class VSPCConnection:
         except ProtocolError as error:
             self._violation(str(error))
             return
-        self._logger.debug("< %s", message)
-        if isinstance(message, ext.Message) and (handler := self._HANDLERS.get(type(message))):
+        if self._verbose:
+            self._logger.debug("< %s", message)
+        if handler := self._HANDLERS.get(type(message)):
             handler(self, message)
         elif suboption.content:
             # "must be sent for every command not supported": a proxy's own commands are none the VM may send.
-            self._send(ext.UnknownSuboptionRcvd2(suboption.content[0]))
+            self._send(fixed(ext.UnknownSuboptionRcvd2(suboption.content[0])))
 
     def _known_suboptions(self, message: ext.KnownSuboptions1) -> None:
-        self._send(ext.KnownSuboptions2(SUPPORTED))
+        self._send(KNOWN_SUBOPTIONS)
         self._ask(message.codes)
 
     def _unknown_suboption(self, message: ext.UnknownSuboptionRcvd1) -> None:
-        self._unanswered.discard(message.code - 1)
-        self._identify()
+        self._answered(message.code - 1)
 
     def _ask(self, known: frozenset[int]) -> None:
         """Ask who the VM is, once. A UUID it does not know of is not asked for, nor waited for."""
@@ -263,29 +275,32 @@ class VSPCConnection:
             return
         self._asked = True
         self.deadline = self._clock() + UUID_SECONDS
-        for question in _QUESTIONS:
-            answer = question.command - 1
+        for question in QUESTIONS:
+            command = question.message.command
+            answer = command - 1
             if answer == ext.Command.VM_NAME:
                 self._send(question)  # whatever the VM knows: without a name it is not served
-            elif not known.isdisjoint({question.command, answer}):
+            elif command in known or answer in known:
                 self._send(question)
-                self._unanswered.add(answer)
+                self._unanswered |= {answer}
 
     def _vc_uuid(self, message: ext.VMVCUUID) -> None:
-        self._claim(ext.Command.VM_VC_UUID, vc_uuid=message.uuid)
+        self._claims["vc_uuid"] = message.uuid
+        self._answered(ext.Command.VM_VC_UUID)
 
     def _bios_uuid(self, message: ext.VMBiosUUID) -> None:
-        self._claim(ext.Command.VM_BIOS_UUID, bios_uuid=message.uuid)
+        self._claims["bios_uuid"] = message.uuid
+        self._answered(ext.Command.VM_BIOS_UUID)
 
     def _location_uuid(self, message: ext.VMLocationUUID) -> None:
-        self._claim(ext.Command.VM_LOCATION_UUID, location_uuid=message.uuid)
+        self._claims["location_uuid"] = message.uuid
 
     def _vm_name(self, message: ext.VMName) -> None:
-        self._claim(ext.Command.VM_NAME, name=message.name)
+        self._claims["name"] = message.name
+        self._identify()
 
-    def _claim(self, command: ext.Command, **claim: Any) -> None:
-        self._claims = dataclasses.replace(self._claims, **claim)
-        self._unanswered.discard(command)
+    def _answered(self, command: int) -> None:
+        self._unanswered -= {command}
         self._identify()
 
     def _do_proxy(self, message: ext.DoProxy) -> None:
@@ -301,21 +316,22 @@ class VSPCConnection:
             self._refuse(TokenRefused())
             return
         self._ask(SUPPORTED)
-        self._send(ext.WillProxy())
+        self._send(WILL_PROXY)
         self._accepted = True
-        self._claim(ext.Command.DO_PROXY, port=parameters.get("port", ""), token=token)
+        self._claims |= {"port": parameters.get("port", ""), "token": token}
+        self._identify()
 
     def _refuse(self, event: ProxyRefused | TokenRefused) -> None:
-        self._send(ext.WontProxy())
+        self._send(WONT_PROXY)
         self._close()
         self._events.append(event)
 
     def _identify(self) -> None:
         """Serve the VM once it has a name, was accepted, and has said all it has to say."""
-        if self.port.identity is not None or not self._claims.name or not self._accepted or self._unanswered:
+        if self._unanswered or not self._accepted or not self._claims.get("name") or self.port.identity:
             return
         self.deadline = None
-        self.port.identity = self._claims
+        self.port.identity = VMIdentity(**self._claims)
         self._events.append(VMIdentified(self.port))
         self._receive_early_data()
 
@@ -325,9 +341,9 @@ class VSPCConnection:
         served = self.port.carrier is self and self.port.identity is not None
         vmotion = self._vmotions.begin(self.port, self._peer, message.sequence) if served else None
         if vmotion is None:
-            self._send(ext.VMotionNotNow(message.sequence))
+            self._send(fixed(ext.VMotionNotNow(message.sequence)))
             return
-        self._send(ext.VMotionGoAhead(vmotion.token))
+        self._send(fixed(ext.VMotionGoAhead(vmotion.token)))
         self._events.append(VMotionBegan(self.port))
 
     def _vmotion_peer(self, message: ext.VMotionPeer) -> None:
@@ -340,7 +356,7 @@ class VSPCConnection:
             return
         self._arriving = vmotion
         self.deadline = None
-        self._send(ext.VMotionPeerOk(vmotion.sequence))
+        self._send(fixed(ext.VMotionPeerOk(vmotion.sequence)))
 
     def _vmotion_complete(self, message: ext.VMotionComplete) -> None:
         vmotion = self._arriving
@@ -361,7 +377,7 @@ class VSPCConnection:
         self._vmotions.end(vmotion)
         self._events.append(VMotionAborted(self.port))
 
-    _HANDLERS: ClassVar[dict[type[ext.Message], Callable[["VSPCConnection", Any], None]]] = {
+    _HANDLERS: ClassVar[dict[type, Callable[["VSPCConnection", Any], None]]] = {
         ext.KnownSuboptions1: _known_suboptions,
         ext.UnknownSuboptionRcvd1: _unknown_suboption,
         ext.VMotionBegin: _vmotion_begin,
@@ -374,7 +390,3 @@ class VSPCConnection:
         ext.VMBiosUUID: _bios_uuid,
         ext.VMLocationUUID: _location_uuid,
     }
-
-
-# All of the table: both what we can generate and what we accept.
-SUPPORTED = frozenset(ext.Command) - {ext.Command.GET_VM_LOCATION_UUID}

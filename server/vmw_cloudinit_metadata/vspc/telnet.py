@@ -7,7 +7,8 @@ loops). What the suboptions of an option mean is not known here.
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 IAC = b"\xff"
 SB = 250
@@ -15,6 +16,9 @@ SE = 240
 
 # Data up to the next command: anything but IAC, or IAC doubled. Possessive, so that it never backtracks.
 _DATA = re.compile(rb"(?:[^\xff]++|(?:\xff\xff)++)++")
+
+# What hosts send, each in one piece: a negotiation; a suboption without an IAC in it, its option and content.
+_WHOLE = re.compile(rb"\xff(?:[\xfb-\xfe].|\xfa([^\xff])([^\xff]*+)\xff\xf0)", re.DOTALL)
 
 # DO-PROXY carries the service URI, the longest suboption there is; vSphere's own limit is far below this.
 MAX_SUBOPTION = 4096
@@ -43,8 +47,7 @@ class Option(enum.IntEnum):
     VMWARE_EXT = 232
 
 
-@dataclass(frozen=True, slots=True)
-class Negotiation:
+class Negotiation(NamedTuple):
     """One of the four verbs about one option."""
 
     verb: Verb
@@ -59,15 +62,20 @@ class Negotiation:
 
 
 # All there can be, made once: a peer may send them by the million.
-_NEGOTIATIONS = {bytes([verb, option]): Negotiation(verb, option) for verb in Verb for option in range(256)}
+_NEGOTIATIONS = {
+    bytes(each): each for each in (Negotiation(verb, option) for verb in Verb for option in range(256))
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Suboption:
+class Suboption(NamedTuple):
     """What stood between ``IAC SB option`` and ``IAC SE``, IAC un-doubled."""
 
     option: int
-    content: bytes = field(repr=False)  # a service URI's token, or a vMotion's secret, may be in it
+    content: bytes
+
+    def __repr__(self) -> str:
+        """Show the size: a service URI's token, or a vMotion's secret, may be in it."""
+        return f"<Suboption {self.option} {len(self.content)} bytes>"
 
     def __bytes__(self) -> bytes:
         return b"\xff\xfa%c%b\xff\xf0" % (self.option, escape(self.content))
@@ -99,6 +107,8 @@ class Decoder:
     At most ``max_suboption`` bytes of an unfinished suboption are held, and two of an unfinished command.
     """
 
+    __slots__ = ("_after_cr", "_max_suboption", "_rest", "_suboption", "_too_long", "binary")
+
     def __init__(self, max_suboption: int = MAX_SUBOPTION) -> None:
         self.binary = False  # set when the peer's WILL BINARY is agreed; the NVT rule for CR holds until then
         self._max_suboption = max_suboption
@@ -113,13 +123,22 @@ class Decoder:
         They are made one at a time as the caller takes them, so that ``binary``, set on a negotiation, holds
         for the very next byte. The iterator must be exhausted before the next call.
         """
-        data = self._rest + data
-        self._rest = b""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        if IAC not in data:
+            if data and (token := self._data(data)) is not None:
+                yield token
+            return
         position, end = 0, len(data)
         while position < end:
+            if self._suboption is None and (whole := _WHOLE.match(data, position)):
+                position = whole.end()
+                option, content = whole.groups()
+                yield _NEGOTIATIONS[whole[0]] if option is None else self._whole_suboption(option, content)
+                continue
             if span := _DATA.match(data, position):
                 position = span.end()
-                if (token := self._data(span.group().replace(b"\xff\xff", IAC))) is not None:
+                if (token := self._data(span[0].replace(b"\xff\xff", IAC))) is not None:
                     yield token
                 continue
             # An IAC that is not doubled: a command of two or three bytes, or the beginning of one.
@@ -161,15 +180,21 @@ class Decoder:
             # second half, and which is not to be known: the suboption goes, with this command.
             return Malformed("a suboption without an end was dropped") if in_suboption else None
         if len(command) == 2:
-            return _NEGOTIATIONS[command]
+            return _NEGOTIATIONS[IAC + command]
         # NOP, GA, AYT and the others of two bytes ask nothing of a serial port.
         return None
 
     def _finished_suboption(self) -> Token:
         content, self._suboption = self._suboption or bytearray(), None
-        if self._too_long:
-            return Malformed(f"a suboption longer than {self._max_suboption} bytes was dropped")
-        return Suboption(content[0], bytes(content[1:]))
+        return self._too_long_suboption() if self._too_long else Suboption(content[0], bytes(content[1:]))
+
+    def _whole_suboption(self, option: bytes, content: bytes) -> Token:
+        if len(content) > self._max_suboption:
+            return self._too_long_suboption()
+        return Suboption(option[0], content)
+
+    def _too_long_suboption(self) -> Malformed:
+        return Malformed(f"a suboption longer than {self._max_suboption} bytes was dropped")
 
 
 # What agrees with a verb and what refuses it; which verbs are about the peer's side; which say no. Tables,
@@ -182,6 +207,7 @@ _ANSWERS = {
 }
 _THEIR_SIDE = frozenset({Verb.WILL, Verb.WONT})
 _NEGATIVE = frozenset({Verb.WONT, Verb.DONT})
+_OURS, _THEIRS = False, True
 
 
 class _State(enum.Enum):
@@ -196,52 +222,70 @@ class _State(enum.Enum):
 
 
 class Negotiator:
-    """Agree on options by RFC 1143's Q method: only changes of state are answered, no peer makes a loop.
+    """What two sides have agreed on, by RFC 1143's Q method: only changes are answered, no peer makes a loop.
 
     ``ours`` are the options this side performs when asked (DO), ``theirs`` those the peer may perform (WILL).
+    It never changes: what either side says leads to another one. There are few, which all connections share.
     """
 
-    __slots__ = ("_our_states", "_ours", "_their_states", "_theirs")
+    __slots__ = ("_others", "_ours", "_states", "_steps", "_theirs")
 
     def __init__(self, ours: frozenset[int], theirs: frozenset[int]) -> None:
         self._ours, self._theirs = ours, theirs
-        # An option that is not here is in state NO: what a peer makes up is not remembered.
-        self._our_states: dict[int, _State] = {}
-        self._their_states: dict[int, _State] = {}
+        # By option, and whose it is. What is not here is in state NO: what a peer makes up is not remembered.
+        self._states: dict[tuple[int, bool], _State] = {}
+        self._steps: dict[Negotiation, tuple[Negotiator, Negotiation | None]] = {}
+        self._others = {frozenset(self._states.items()): self}
 
     def performs(self, option: int) -> bool:
         """Tell whether this side performs the option, as agreed."""
-        return self._our_states.get(option) is _State.YES
+        return self._states.get((option, _OURS)) is _State.YES
 
     def peer_performs(self, option: int) -> bool:
         """Tell whether the peer performs the option, as agreed."""
-        return self._their_states.get(option) is _State.YES
+        return self._states.get((option, _THEIRS)) is _State.YES
 
-    def offer(self, option: int) -> list[Negotiation]:
+    def offer(self, option: int) -> "tuple[Negotiator, Negotiation | None]":
         """Ask to perform an option ourselves (WILL)."""
-        return self._ask(self._our_states, Negotiation(Verb.WILL, option))
+        return self._ask(option, _OURS, Verb.WILL)
 
-    def request(self, option: int) -> list[Negotiation]:
+    def request(self, option: int) -> "tuple[Negotiator, Negotiation | None]":
         """Ask the peer to perform an option (DO)."""
-        return self._ask(self._their_states, Negotiation(Verb.DO, option))
+        return self._ask(option, _THEIRS, Verb.DO)
 
-    def _ask(self, states: dict[int, _State], question: Negotiation) -> list[Negotiation]:
-        if question.option in states:
-            return []
-        states[question.option] = _State.WANT_YES
-        return [question]
+    def receive(self, negotiation: Negotiation) -> "tuple[Negotiator, Negotiation | None]":
+        """Take the peer's word; return what is agreed on then, and the answer, if one is due."""
+        if (step := self._steps.get(negotiation)) is None:
+            step = self._step(negotiation)
+            if negotiation.option in self._ours | self._theirs:
+                self._steps[negotiation] = step
+        return step
 
-    def receive(self, negotiation: Negotiation) -> list[Negotiation]:
-        """Take the peer's word; return the answer, if one is due."""
+    def _ask(self, option: int, whose: bool, verb: Verb) -> "tuple[Negotiator, Negotiation | None]":
+        if (option, whose) in self._states:
+            return self, None
+        return self._with(option, whose, _State.WANT_YES), Negotiation(verb, option)
+
+    def _step(self, negotiation: Negotiation) -> "tuple[Negotiator, Negotiation | None]":
         # The table of RFC 1143 is the same for both sides, with DO for WILL and DONT for WONT.
-        verb, option = negotiation.verb, negotiation.option
+        verb, option = negotiation
+        whose = _THEIRS if verb in _THEIR_SIDE else _OURS
         agree, refuse = _ANSWERS[verb]
-        theirs = verb in _THEIR_SIDE
-        states, allowed = (self._their_states, self._theirs) if theirs else (self._our_states, self._ours)
+        state = self._states.get((option, whose))
         if verb in _NEGATIVE:
-            return [Negotiation(refuse, option)] if states.pop(option, None) is _State.YES else []
-        state = states.get(option)
-        if state is None and option not in allowed:
-            return [Negotiation(refuse, option)]
-        states[option] = _State.YES
-        return [Negotiation(agree, option)] if state is None else []
+            answer = Negotiation(refuse, option) if state is _State.YES else None
+            return self._with(option, whose, None), answer
+        if state is None and option not in (self._theirs if whose else self._ours):
+            return self, Negotiation(refuse, option)
+        return self._with(option, whose, _State.YES), None if state else Negotiation(agree, option)
+
+    def _with(self, option: int, whose: bool, state: _State | None) -> "Negotiator":
+        states = dict(self._states)
+        states.pop((option, whose), None)
+        if state is not None:
+            states[option, whose] = state
+        key = frozenset(states.items())
+        if (other := self._others.get(key)) is None:
+            other = self._others[key] = Negotiator(self._ours, self._theirs)
+            other._states, other._others = states, self._others
+        return other

@@ -240,7 +240,7 @@ class Connections(RuleBasedStateMachine):
             self.bounds_hold(host.connection)
 
     def bounds_hold(self, connection: VSPCConnection) -> None:
-        assert len(connection._early_data) <= MAX_EARLY_DATA
+        assert len(connection._early_data or b"") <= MAX_EARLY_DATA
         assert len(connection.port.lines) <= LIMITS.max_line
         assert len(connection._decoder._suboption or b"") <= LIMITS.max_suboption + 1
         assert connection._events == []

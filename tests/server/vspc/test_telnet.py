@@ -183,33 +183,59 @@ def test_a_flood_of_one_suboption_holds_no_memory() -> None:
 # Negotiation (RFC 1143): `we` perform BINARY when asked, and let the peer perform BINARY and VMWARE-EXT.
 
 
+class Side:
+    """One of two sides, and what it has agreed on so far."""
+
+    def __init__(self, ours: Iterable[int], theirs: Iterable[int]) -> None:
+        self.negotiator = Negotiator(frozenset(ours), frozenset(theirs))
+
+    def offer(self, option: int) -> list[Negotiation]:
+        return self._go_on(self.negotiator.offer(option))
+
+    def request(self, option: int) -> list[Negotiation]:
+        return self._go_on(self.negotiator.request(option))
+
+    def receive(self, negotiation: Negotiation) -> list[Negotiation]:
+        return self._go_on(self.negotiator.receive(negotiation))
+
+    def performs(self, option: int) -> bool:
+        return self.negotiator.performs(option)
+
+    def peer_performs(self, option: int) -> bool:
+        return self.negotiator.peer_performs(option)
+
+    def _go_on(self, step: tuple[Negotiator, Negotiation | None]) -> list[Negotiation]:
+        self.negotiator, said = step
+        return [] if said is None else [said]
+
+
 @pytest.fixture
-def we() -> Negotiator:
-    return Negotiator(ours=frozenset({Option.BINARY}), theirs=frozenset({Option.BINARY, Option.VMWARE_EXT}))
+def we() -> Side:
+    return Side({Option.BINARY}, {Option.BINARY, Option.VMWARE_EXT})
 
 
-def test_an_offer_we_like_is_accepted_once(we: Negotiator) -> None:
+def test_an_offer_we_like_is_accepted_once(we: Side) -> None:
     offer = Negotiation(Verb.WILL, Option.VMWARE_EXT)
     assert we.receive(offer) == [Negotiation(Verb.DO, Option.VMWARE_EXT)]
     assert we.peer_performs(Option.VMWARE_EXT)
     assert we.receive(offer) == []
 
 
-def test_an_offer_we_do_not_like_is_refused_every_time(we: Negotiator) -> None:
+def test_an_offer_we_do_not_like_is_refused_every_time(we: Side) -> None:
     offer = Negotiation(Verb.WILL, Option.AUTHENTICATION)
     for _ in range(2):
         assert we.receive(offer) == [Negotiation(Verb.DONT, Option.AUTHENTICATION)]
         assert not we.peer_performs(Option.AUTHENTICATION)
 
 
-def test_a_request_is_answered_alike(we: Negotiator) -> None:
+def test_a_request_is_answered_alike(we: Side) -> None:
     assert we.receive(Negotiation(Verb.DO, Option.BINARY)) == [Negotiation(Verb.WILL, Option.BINARY)]
     assert we.performs(Option.BINARY)
     assert we.receive(Negotiation(Verb.DO, Option.BINARY)) == []
     assert we.receive(Negotiation(Verb.DO, 99)) == [Negotiation(Verb.WONT, 99)]
 
 
-def test_an_answer_to_our_question_is_not_answered(we: Negotiator) -> None:
+def test_an_answer_to_our_question_is_not_answered(we: Side) -> None:
     assert we.request(Option.BINARY) == [Negotiation(Verb.DO, Option.BINARY)]
     assert not we.peer_performs(Option.BINARY)
     assert we.request(Option.BINARY) == []
@@ -220,14 +246,14 @@ def test_an_answer_to_our_question_is_not_answered(we: Negotiator) -> None:
     assert we.performs(Option.BINARY)
 
 
-def test_a_refusal_of_our_question_is_not_answered(we: Negotiator) -> None:
+def test_a_refusal_of_our_question_is_not_answered(we: Side) -> None:
     we.request(Option.BINARY)
     assert we.receive(Negotiation(Verb.WONT, Option.BINARY)) == []
     assert not we.peer_performs(Option.BINARY)
     assert we.request(Option.BINARY) == [Negotiation(Verb.DO, Option.BINARY)]
 
 
-def test_what_was_agreed_can_be_taken_back(we: Negotiator) -> None:
+def test_what_was_agreed_can_be_taken_back(we: Side) -> None:
     we.receive(Negotiation(Verb.WILL, Option.BINARY))
     assert we.receive(Negotiation(Verb.WONT, Option.BINARY)) == [Negotiation(Verb.DONT, Option.BINARY)]
     assert not we.peer_performs(Option.BINARY)
@@ -244,8 +270,8 @@ QUESTIONS = st.builds(
 def test_two_negotiators_end_in_agreement_and_never_loop(
     asks: list[tuple[str, int]], other_asks: list[tuple[str, int]], ours: set[int], theirs: set[int]
 ) -> None:
-    one = Negotiator(frozenset(ours), frozenset(theirs))
-    other = Negotiator(frozenset(theirs), frozenset({0}))
+    one = Side(ours, theirs)
+    other = Side(theirs, {0})
     to_other = [n for side, option in asks for n in getattr(one, side)(option)]
     to_one = [n for side, option in other_asks for n in getattr(other, side)(option)]
     for _ in range(20):
@@ -260,17 +286,47 @@ def test_two_negotiators_end_in_agreement_and_never_loop(
         assert other.performs(option) == one.peer_performs(option)
 
 
-def test_a_peer_that_names_every_option_fills_no_memory(we: Negotiator) -> None:
+def test_what_was_agreed_before_stays_as_it_was(we: Side) -> None:
+    before = we.negotiator
+    we.receive(Negotiation(Verb.WILL, Option.BINARY))
+    assert we.negotiator.peer_performs(Option.BINARY)
+    assert not before.peer_performs(Option.BINARY)
+
+
+def test_connections_that_agree_on_the_same_share_it(we: Side) -> None:
+    opened = we.negotiator
+    said = [Negotiation(verb, Option.BINARY) for verb in (Verb.WILL, Verb.DO)]
+    ends = []
+    for order in (said, reversed(said)):
+        we.negotiator = opened
+        for each in order:
+            we.receive(each)
+        ends.append(we.negotiator)
+    assert ends[0] is ends[1]
+    we.receive(Negotiation(Verb.WONT, Option.BINARY))
+    we.receive(Negotiation(Verb.DONT, Option.BINARY))
+    assert we.negotiator is opened
+
+
+@given(st.lists(st.one_of(NEGOTIATIONS, QUESTIONS)))
+def test_a_peer_fills_no_memory(said: list[Negotiation | tuple[str, int]]) -> None:
+    first = Negotiator(frozenset({0}), frozenset({0, 232}))
+    we = Side((), ())
+    we.negotiator = first
+    for each in said:
+        _ = we.receive(each) if isinstance(each, Negotiation) else getattr(we, each[0])(each[1])
     for verb, option in itertools.product(Verb, range(256)):
         we.receive(Negotiation(verb, option))
-    assert len(we._our_states) + len(we._their_states) <= 3
+    others = first._others.values()
+    assert len(others) <= 3**5  # three options of two sides, and two that we ask for all the same
+    assert all(len(each._steps) <= len(Verb) * 2 for each in others)
 
 
 @given(st.lists(NEGOTIATIONS))
 def test_each_received_negotiation_gets_one_answer_at_most(received: list[Negotiation]) -> None:
-    negotiator = Negotiator(frozenset({0}), frozenset({0, 232}))
+    side = Side({0}, {0, 232})
     for negotiation in received:
-        assert len(negotiator.receive(negotiation)) <= 1
+        assert len(side.receive(negotiation)) <= 1
 
 
 def test_negotiations_have_a_text_for_the_log() -> None:
