@@ -76,6 +76,7 @@ SERVER = {
     },
     "drivers.loader": {"drivers.driver", "errors"},
     # The asyncio shell: server.py and what would make it too long.
+    "vspc.timeouts": set(),
     "vspc.workers": set(),
     "vspc.session": {
         *("drivers.driver", "errors", "log", "wire"),
@@ -99,6 +100,7 @@ SERVER = {
             "vspc.port",
             "vspc.protocol",
             "vspc.session",
+            "vspc.timeouts",
             "vspc.tls",
             "vspc.vmotion",
             "vspc.workers",

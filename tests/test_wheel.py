@@ -177,6 +177,7 @@ vmw_cloudinit_metadata/vspc/service_uri.py
 vmw_cloudinit_metadata/vspc/session.py
 vmw_cloudinit_metadata/vspc/snapshot.py
 vmw_cloudinit_metadata/vspc/telnet.py
+vmw_cloudinit_metadata/vspc/timeouts.py
 vmw_cloudinit_metadata/vspc/tls.py
 vmw_cloudinit_metadata/vspc/version2.py
 vmw_cloudinit_metadata/vspc/vm_client.py

@@ -25,10 +25,10 @@ from vmw_cloudinit_metadata.vspc.events import (
     VMotionCompleted,
 )
 from vmw_cloudinit_metadata.vspc.handshake import (
+    ENCODED_OPENING,
     KNOWN_SUBOPTIONS,
     OPENED,
     OPENING,
-    OPENING_BYTES,
     QUESTIONS,
     SUPPORTED,
     WILL_PROXY,
@@ -104,7 +104,7 @@ class VSPCConnection:
         if self._verbose:
             for negotiation in OPENING:
                 logger.debug("> %s", negotiation)
-        self._send_control(OPENING_BYTES)
+        self._send_control(ENCODED_OPENING)
 
     # The verbs
 
@@ -157,17 +157,19 @@ class VSPCConnection:
 
         Both are escaped for telnet, serial data after ``most`` is counted.
         """
-        control = b"".join(self._control)
-        if control:
+        control = b""
+        if self._control:
+            control = b"".join(self._control)
             self._control.clear()
             self._control_size = 0
-        if self.port.carrier is not self or self.port.held or not self.port.unsent:
+        port = self.port
+        if not port.unsent or port.held or port.carrier is not self:
             return control
-        data = self.port.take(most)
+        data = port.take(most)
         if self._agreed.performs(Option.BINARY):
             return control + escape(data)
         if data.endswith(b"\r"):
-            data += self.port.take(1)  # CR and what follows it go together, or it would look bare
+            data += port.take(1)  # CR and what follows it go together, or it would look bare
         return control + escape_nvt(data)
 
     def check_deadline(self) -> None:
@@ -187,8 +189,10 @@ class VSPCConnection:
     def _receive_negotiation(self, negotiation: Negotiation) -> None:
         if self._verbose:
             self._logger.debug("< %s", negotiation)
-        self._agreed, answer = self._agreed.receive(negotiation)
-        self._decoder.binary = self._agreed.peer_performs(Option.BINARY)
+        agreed, answer = self._agreed.receive(negotiation)
+        if agreed is not self._agreed:
+            self._agreed = agreed
+            self._decoder.binary = agreed.peer_performs(Option.BINARY)
         if answer is not None:
             if self._verbose:
                 self._logger.debug("> %s", answer)

@@ -53,4 +53,4 @@ def _open() -> tuple[Negotiator, list[Negotiation]]:
 
 # Proxies that wait for the VM are in production, and such that open; opening saves a round trip.
 OPENED, OPENING = _open()
-OPENING_BYTES = b"".join(map(bytes, OPENING))
+ENCODED_OPENING = b"".join(map(bytes, OPENING))

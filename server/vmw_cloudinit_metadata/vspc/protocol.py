@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vmw_cloudinit_metadata.errors import ProtocolError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
-from vmw_cloudinit_metadata.vspc.tls import HANDSHAKE, Certificate
+from vmw_cloudinit_metadata.vspc.tls import HANDSHAKE, Certificate, TLSStream
 
 if TYPE_CHECKING:
     from vmw_cloudinit_metadata.vspc.server import VSPCServer
@@ -23,6 +23,11 @@ SEND_PIECE = 16 * 1024
 class VSPCProtocol(asyncio.BufferedProtocol):
     """Carry a port between a transport and the server. Of a vMotion's two connections each has its own."""
 
+    __slots__ = (
+        *("_closing", "_open", "_server", "_silent", "_tls", "_unread_timer", "_writable"),
+        *("address", "core", "logger", "transport"),
+    )
+
     def __init__(self, server: "VSPCServer", certificate: Certificate | None = None) -> None:
         self._server = server
         self._tls = certificate.new_stream() if certificate else None
@@ -30,8 +35,6 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self._silent = True  # the peer has not said anything yet
         self._open = False  # admitted, and the peer's stream has not ended
         self._closing = False  # close when all is sent
-        self._timer: asyncio.TimerHandle | None = None
-        self._uuid_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None  # runs while the peer takes no more
         self.address = ""
         self.transport: asyncio.Transport
@@ -51,11 +54,12 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if not self._server.admit(self):
             self.transport.abort()
             return
-        self.logger.debug("connected")
+        if self.logger.isEnabledFor(logging.DEBUG):
+            self.logger.debug("connected")
         self.transport.set_write_buffer_limits(high=SEND_BUFFER)
         self.core = self._server.new_connection(self.address, self.logger)
         self._open = True
-        self._timer = self._server.loop.call_later(self._server.options.identify_seconds, self._time_is_up)
+        self._server.identifying.start(self)
         self.flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -64,32 +68,25 @@ class VSPCProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was received."""
-        if nbytes == len(self._server.receive_buffer):
+        server = self._server
+        if nbytes == len(server.receive_buffer):
             # There is more: let the others have their turn first. uvloop would read 32 times in a row.
             self.transport.pause_reading()
-            self._server.loop.call_soon(self._read_on)
+            server.loop.call_soon(self._read_on)
         if self._closing:
             return
-        data = bytes(self._server.receive_buffer[:nbytes])
-        silent, self._silent = self._silent, False
-        if silent and self._tls is None and data[0] == HANDSHAKE:
-            reason = "speaks TLS, and this port does not: is its vSPC URI telnet://?"
-            self._server.log_end(self, "plain", logging.WARNING, "closed: %s", reason)
-            self.transport.abort()
-            return
+        data = server.receive_buffer[:nbytes].tobytes()
         if self._tls is not None:
-            try:
-                data = self._tls.receive_data(data)
-            except ProtocolError as error:
-                self._server.log_end(self, "tls", logging.WARNING, "closed: %s", error)
-                self.close_when_sent()
+            self._receive_encrypted(self._tls, data)
+            return
+        if self._silent:
+            self._silent = False
+            if data[0] == HANDSHAKE:
+                reason = "speaks TLS, and this port does not: is its vSPC URI telnet://?"
+                server.log_end(self, "plain", logging.WARNING, "closed: %s", reason)
+                self.transport.abort()
                 return
-        self.core.receive_data(data)
-        self._server.handle_events(self)
-        self._watch_deadline()
-        self.flush()
-        if self._tls is not None and self._tls.ended:
-            self.eof_received()
+        self._receive(data)
 
     def eof_received(self) -> None:
         """Take the peer's end of the stream: nobody is left to read what is unsent."""
@@ -99,6 +96,7 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection, for whatever reason."""
         self._end_of_stream()
+        self._server.closing.stop(self)
         self._server.dismiss(self)
 
     def pause_writing(self) -> None:
@@ -111,6 +109,24 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self._writable = True
         self._cancel(self._unread_timer)
         self.flush()
+
+    def _receive(self, data: bytes) -> None:
+        self.core.receive_data(data)
+        self._server.handle_events(self)
+        if self.core.deadline is not None and self not in self._server.naming:
+            self._server.naming.start(self)
+        self.flush()
+
+    def _receive_encrypted(self, tls: TLSStream, data: bytes) -> None:
+        try:
+            data = tls.receive_data(data)
+        except ProtocolError as error:
+            self._server.log_end(self, "tls", logging.WARNING, "closed: %s", error)
+            self.close_when_sent()
+            return
+        self._receive(data)
+        if tls.ended:
+            self.eof_received()
 
     def _read_on(self) -> None:
         if not self.transport.is_closing():
@@ -125,26 +141,25 @@ class VSPCProtocol(asyncio.BufferedProtocol):
                 # uvloop writes at the end of its turn, and only then says whether the peer takes more.
                 self._server.loop.call_soon(self.flush)
                 return
-            data = self._data_to_send()
-            if not data:
-                if self._closing:
-                    self._close()
-                return
-            self.transport.write(data)
-            self._server.output_sent(self.core.port)
+            if data := self._data_to_send():
+                self.transport.write(data)
+                self._server.output_sent(self.core.port)
+                if self.core.port.unsent or self._closing:
+                    continue
+            elif self._closing:
+                self._close()
+            return
 
     def close_when_sent(self) -> None:
         """Take nothing more, and close when all is sent; a peer that does not read it has its time, too."""
         self._closing = True
-        if self._timer is None:
-            seconds = self._server.options.identify_seconds
-            self._timer = self._server.loop.call_later(seconds, self.transport.abort)
+        if self not in self._server.identifying and self not in self._server.closing:
+            self._server.closing.start(self)
         self.flush()
 
-    def identified(self) -> None:
-        """Take note that the connection carries a VM: it may stay for ever."""
-        self._cancel(self._timer)
-        self._timer = None
+    def abort(self) -> None:
+        """End the connection at once; what is unsent is lost."""
+        self.transport.abort()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what the transport knows, e.g. ``peername``."""
@@ -169,23 +184,29 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if not self._open:
             return
         self._open = False
-        for timer in (self._timer, self._uuid_timer, self._unread_timer):
-            self._cancel(timer)
+        for timeouts in (self._server.identifying, self._server.naming):
+            timeouts.stop(self)
+        self._cancel(self._unread_timer)
         self.core.receive_eof()
         self._server.handle_events(self)
 
-    def _time_is_up(self) -> None:
+    def time_is_up(self) -> None:
+        """Close a connection that has not said which VM it is; the server calls it."""
         if self.core.awaits_vmotion:
             # A destination waits as long as the vMotion may last, which the table limits.
-            self._timer = self._server.loop.call_later(
-                self._server.options.identify_seconds, self._time_is_up
-            )
+            self._server.identifying.start(self)
             return
         shaking_hands = self._tls is not None and not self._tls.established
         what = "finish the TLS handshake" if shaking_hands else "say which VM it is"
         seconds = self._server.options.identify_seconds
         self._server.log_end(self, what, logging.INFO, "closed: did not %s in %g s", what, seconds)
         self.transport.abort()
+
+    def go_on_without_uuids(self) -> None:
+        """Serve a VM that has not said all it was asked; the server calls it."""
+        self.core.check_deadline()
+        self._server.handle_events(self)
+        self.flush()
 
     def _expect_reader(self) -> None:
         unread = self.transport.get_write_buffer_size()
@@ -205,17 +226,6 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     @property
     def _moves_away(self) -> bool:
         return self.core.port.held and self.core.port.carrier is self.core
-
-    def _watch_deadline(self) -> None:
-        if self.core.deadline is not None and self._uuid_timer is None:
-            self._uuid_timer = self._server.loop.call_at(self.core.deadline, self._deadline_came)
-
-    def _deadline_came(self) -> None:
-        self._uuid_timer = None
-        self.core.check_deadline()
-        self._watch_deadline()  # again: a timer of uvloop may come up to a millisecond early
-        self._server.handle_events(self)
-        self.flush()
 
     @staticmethod
     def _cancel(timer: asyncio.TimerHandle | None) -> None:

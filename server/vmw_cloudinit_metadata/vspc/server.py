@@ -15,7 +15,7 @@ from vmw_cloudinit_metadata.drivers.driver import Driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text, describe
 from vmw_cloudinit_metadata.state.directory import StateDirectory
-from vmw_cloudinit_metadata.vspc import events
+from vmw_cloudinit_metadata.vspc import connection, events
 from vmw_cloudinit_metadata.vspc.admission import Admission, Network, Tokens, is_loopback
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
 from vmw_cloudinit_metadata.vspc.keeping import Keeping
@@ -23,6 +23,7 @@ from vmw_cloudinit_metadata.vspc.listening import BACKLOG, TLS_NAME, open_socket
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
 from vmw_cloudinit_metadata.vspc.session import Session
+from vmw_cloudinit_metadata.vspc.timeouts import Timeouts
 from vmw_cloudinit_metadata.vspc.tls import Certificate
 from vmw_cloudinit_metadata.vspc.vmotion import VMOTION_SECONDS, VMotionTable
 from vmw_cloudinit_metadata.vspc.workers import Workers
@@ -97,6 +98,9 @@ class VSPCServer:
         self.options = options or ServerOptions()
         self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.loop: asyncio.AbstractEventLoop
+        self.identifying: Timeouts[VSPCProtocol]  # connections that have not said which VM they carry
+        self.naming: Timeouts[VSPCProtocol]  # and those that were asked for its UUIDs
+        self.closing: Timeouts[VSPCProtocol]  # connections that are to be closed when all is sent
         self._running = False  # connections are taken
         self._told_to_stop = False
         self._listeners: list[asyncio.Server] = []
@@ -110,9 +114,7 @@ class VSPCServer:
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
         self._keeping = Keeping(self.options.state, driver)
         self._vmotions: VMotionTable
-        self._vmotion_timer: asyncio.TimerHandle | None = (
-            None  # one for all: each VM can begin by the thousand
-        )
+        self._vmotion_timer: asyncio.TimerHandle | None = None  # of the vMotion that began first
         self._stopping = asyncio.Event()
         self._told_to_reload = asyncio.Event()
         self._empty = asyncio.Event()  # the last connection has ended
@@ -141,7 +143,11 @@ class VSPCServer:
         Raises:
             ListenError: an address cannot be listened on; then none is.
         """
-        self.loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        seconds = self.options.identify_seconds
+        self.identifying = Timeouts(loop, seconds, VSPCProtocol.time_is_up)
+        self.naming = Timeouts(loop, connection.UUID_SECONDS, VSPCProtocol.go_on_without_uuids)
+        self.closing = Timeouts(loop, seconds, VSPCProtocol.abort)
         self._vmotions = VMotionTable(self.loop.time, self._admission.most)
         sockets = open_sockets(self.options.listen, self.options.tls_listen, self.options.inherited)
         self._running = True
@@ -179,7 +185,9 @@ class VSPCServer:
                     async with asyncio.timeout_at(end):
                         await self._empty.wait()
             for protocol in list(self._protocols):
-                protocol.transport.abort()
+                protocol.abort()
+        for timeouts in (self.identifying, self.naming, self.closing):
+            timeouts.close()
         for session in list(self._sessions.values()):
             session.close()
         self._sessions.clear()
@@ -314,7 +322,7 @@ class VSPCServer:
                     self._refuse(protocol, "token", "its service URI carries no token that is accepted here")
                 case events.ProtocolViolated(reason, fatal=True):
                     self.log_end(protocol, "violation", logging.WARNING, "%s", reason)
-                    protocol.transport.abort()
+                    protocol.abort()
                 case events.ProtocolViolated(reason):
                     protocol.logger.debug("%s", reason)
 
@@ -325,13 +333,13 @@ class VSPCServer:
     def _begin_session(self, protocol: VSPCProtocol, port: Port) -> None:
         if port.identity is None:
             return
-        protocol.identified()
+        self.identifying.stop(protocol)
         protocol.logger.is_about(port.identity.name, port.identity.port)
         try:
             session = Session(port, protocol, self.driver, self._workers, self.options.max_unsent)
         except Exception as error:
             protocol.logger.error("closed: the driver made no client for it: %s", describe(error))
-            protocol.transport.abort()
+            protocol.abort()
             return
         self._keeping.attach(session.client, lambda: session.carrier.logger)
         self._sessions[port] = session
@@ -341,9 +349,9 @@ class VSPCServer:
     def _move_session(self, protocol: VSPCProtocol, port: Port) -> None:
         session = self._sessions.get(port)
         if session is None:  # the driver made no client for it, and its source was closed
-            protocol.transport.abort()
+            protocol.abort()
             return
-        protocol.identified()
+        self.identifying.stop(protocol)
         source = session.carrier.logger
         protocol.logger.is_about(source.vm, source.port)
         protocol.logger.info("vMotion completed, came from %s", source.peer)

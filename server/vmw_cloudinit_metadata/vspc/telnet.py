@@ -61,6 +61,8 @@ class Negotiation(NamedTuple):
         return f"{self.verb.name} {Option(self.option).name if known else self.option}"
 
 
+_NAMED = frozenset(Option)
+
 # All there can be, made once: a peer may send them by the million.
 _NEGOTIATIONS = {
     bytes(each): each for each in (Negotiation(verb, option) for verb in Verb for option in range(256))
@@ -257,7 +259,7 @@ class Negotiator:
         """Take the peer's word; return what is agreed on then, and the answer, if one is due."""
         if (step := self._steps.get(negotiation)) is None:
             step = self._step(negotiation)
-            if negotiation.option in self._ours | self._theirs:
+            if negotiation.option in _NAMED:
                 self._steps[negotiation] = step
         return step
 

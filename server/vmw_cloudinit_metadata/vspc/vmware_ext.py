@@ -79,6 +79,8 @@ class Message:
 
 # What a message's parameters are.
 
+_UUID_DIGITS = re.compile(rb"[0-9A-Fa-f]{32}")
+
 
 @dataclass(frozen=True)
 class _Codes(Message):
@@ -167,12 +169,12 @@ class _UUID(Message):
 
     @classmethod
     def parse(cls, parameters: bytes) -> Self:
-        digits = re.sub(rb"[\s{}-]", b"", parameters.rstrip(b"\x00"))
+        digits = parameters.rstrip(b"\x00").translate(None, b" \t\n\r\v\f{}-")
         if not digits:
             return cls(None)
-        if not re.fullmatch(rb"[0-9A-Fa-f]{32}", digits):
+        if not _UUID_DIGITS.fullmatch(digits):
             raise ProtocolError(f"{cls.command.name} is not a UUID")
-        return cls(uuid.UUID(digits.decode()))
+        return cls(uuid.UUID(int=int(digits, 16)))
 
     def loggable(self) -> str:
         return str(self.uuid or "")

@@ -110,30 +110,6 @@ def test_a_vm_that_does_not_say_its_uuids_is_served_without_them_in_time(
     run(test())
 
 
-def test_a_timer_that_comes_early_is_set_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    # uvloop rounds to milliseconds; here every timer for the UUIDs comes early once.
-    monkeypatch.setattr(connection_module, "UUID_SECONDS", 0.02)
-    early = {"left": 1}
-    check = connection_module.VSPCConnection.check_deadline
-
-    def check_too_early(core: connection_module.VSPCConnection) -> None:
-        if early["left"]:
-            early["left"] -= 1
-        else:
-            check(core)
-
-    monkeypatch.setattr(connection_module.VSPCConnection, "check_deadline", check_too_early)
-
-    async def test() -> None:
-        async with serving(Instances({})) as site:
-            vm = await site.connect()
-            await vm.send(peer.KNOWN_SUBOPTIONS_1, peer.DO_PROXY, peer.vm_name("web-01"), METADATA)
-            await vm.take(peer.WILL_PROXY)
-            assert (await vm.packet()).code == "RESPONSE_METADATA"
-
-    run(test())
-
-
 def test_telnet_and_vmotion_are_answered_while_the_driver_is_slow(run: Run) -> None:
     async def test() -> None:
         driver = Instances({})
