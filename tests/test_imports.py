@@ -69,9 +69,11 @@ SERVER = {
         *("drivers.cache", "drivers.complaints", "drivers.definitions", "drivers.index"),
         *("drivers.names", "drivers.tree", "definition", "errors", "instance", "log"),
     },
+    "drivers.recent": {"instance", "vspc.snapshot"},
     "drivers.file": {
         *("drivers.complaints", "drivers.definitions", "drivers.driver", "drivers.finding"),
-        *("drivers.loading", "drivers.names", "drivers.reading", "drivers.tree"),
+        *("drivers.loading", "drivers.names", "drivers.reading", "drivers.recent", "drivers.tree"),
+        *("vspc.access", "vspc.snapshot"),
         *("definition", "errors", "instance", "log", "vspc.vm_client"),
     },
     "drivers.loader": {"drivers.driver", "errors"},

@@ -128,6 +128,7 @@ vmw_cloudinit_metadata/drivers/loader.py
 vmw_cloudinit_metadata/drivers/loading.py
 vmw_cloudinit_metadata/drivers/names.py
 vmw_cloudinit_metadata/drivers/reading.py
+vmw_cloudinit_metadata/drivers/recent.py
 vmw_cloudinit_metadata/drivers/tree.py
 vmw_cloudinit_metadata/errors.py
 vmw_cloudinit_metadata/examples/web-01.yaml

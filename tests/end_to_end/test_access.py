@@ -30,7 +30,7 @@ async def test_its_guest_ends_at_once_with_a_sentence_and_the_old_seed_stays(
         assert (await machine.fetch(20)).exit_code == 0
         before = tree(machine.disk)
         await world.power_off("web-01")
-        world.define("web-01", {**definition("web-01", instance_id="i-9"), **conditions})
+        await world.redefine("web-01", {**definition("web-01", instance_id="i-9"), **conditions})
 
         machine = await world.machine("web-01", vc_uuid=MINE)
         denied = await machine.fetch(20)

@@ -84,7 +84,7 @@ async def test_a_changed_definition_is_served_on_the_same_connection(tmp_path: P
     driver = "tests.end_to_end.drivers:ForgetfulDriver"
     async with World(tmp_path, {"web-01": definition("web-01", instance_id="i-1")}, driver=driver) as world:
         await world.fetch("web-01")
-        world.define("web-01", definition("web-01", instance_id="i-2"))
+        await world.redefine("web-01", definition("web-01", instance_id="i-2"))
         fetched = await world.fetch("web-01")
         connections = [line for line in world.server.log if "connected, vc-uuid" in line]
     assert json.loads(fetched.seed["meta-data"])["instance-id"] == "i-2"

@@ -85,7 +85,7 @@ async def test_vendor_data_comes_and_goes_with_the_definition(tmp_path: Path) ->
         fetched = await world.fetch("web-01")
         assert fetched.seed["vendor-data"] == vendor.encode()
         await world.power_off("web-01")
-        world.define("web-01", definition("web-01"))
+        await world.redefine("web-01", definition("web-01"))
         fetched = await world.fetch("web-01")
     assert (fetched.exit_code, "vendor-data" in fetched.seed) == (0, False)
 
@@ -118,6 +118,7 @@ async def test_a_vm_without_a_definition_keeps_what_it_has(tmp_path: Path) -> No
         before = tree(machine.disk)
         await world.power_off("web-01")
         (world.definitions / "web-01.yaml").unlink()
+        await world.server.reload()
 
         fetched = await world.fetch("web-01")
         assert fetched.exit_code == 7
@@ -139,7 +140,7 @@ async def test_a_changed_definition_is_served_at_the_next_boot(tmp_path: Path) -
     async with World(tmp_path, {"web-01": definition("web-01", instance_id="i-1")}) as world:
         await world.fetch("web-01")
         await world.power_off("web-01")
-        world.define("web-01", definition("web-01", instance_id="i-2", userdata="#!/bin/sh\n"))
+        await world.redefine("web-01", definition("web-01", instance_id="i-2", userdata="#!/bin/sh\n"))
         fetched = await world.fetch("web-01")
     assert json.loads(fetched.seed["meta-data"])["instance-id"] == "i-2"
     assert fetched.seed["user-data"] == b"#!/bin/sh\n"
@@ -151,7 +152,7 @@ async def test_what_is_no_longer_defined_is_gone_from_the_seed(tmp_path: Path) -
         fetched = await world.fetch("web-01")
         assert "network-config" in fetched.seed
         await world.power_off("web-01")
-        world.define("web-01", {"metadata": definition("web-01")["metadata"]})
+        await world.redefine("web-01", {"metadata": definition("web-01")["metadata"]})
         fetched = await world.fetch("web-01")
     assert sorted(fetched.seed) == ["meta-data", "user-data"]
     assert fetched.seed["user-data"] == b"#cloud-config\n{}"
@@ -165,7 +166,7 @@ async def test_a_broken_definition_harms_no_other_vm_and_no_seed(tmp_path: Path)
         before = tree(machine.disk)
         await world.power_off("web-01")
         broken_text = "metadata: {instance-id: i-9, hostname: web-01}\nnetwork: {address: 10.0.0.300}\n"
-        world.define("web-01", broken_text)
+        await world.redefine("web-01", broken_text)
 
         broken, whole = await asyncio.gather(world.fetch("web-01"), world.fetch("web-02"))
         assert (broken.exit_code, whole.exit_code) == (4, 0)
@@ -176,7 +177,7 @@ async def test_a_broken_definition_harms_no_other_vm_and_no_seed(tmp_path: Path)
         assert faults[0].endswith("web-01.yaml:2: network.address: '10.0.0.300' is not an IPv4 address")
 
         await world.power_off("web-01")
-        world.define("web-01", definition("web-01", instance_id="i-9"))
+        await world.redefine("web-01", definition("web-01", instance_id="i-9"))
         mended = await world.fetch("web-01")
     assert json.loads(mended.seed["meta-data"])["instance-id"] == "i-9"
 

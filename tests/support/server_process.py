@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,6 +53,16 @@ class ServerProcess:
         if self._process is not None:
             await self._end(self._process, self._process.kill)
 
+    async def reload(self) -> None:
+        """Let it forget what it has cached."""
+        if self._process is None:
+            raise AssertionError("the server does not run")
+        before = self._reloads()
+        self._process.send_signal(signal.SIGHUP)
+        while self._reloads() == before:
+            self._logged.clear()
+            await self._logged.wait()
+
     async def logged(self, pattern: str) -> str:
         """Wait until a line of the log matches the pattern, and return it; it may have come already."""
         while True:
@@ -62,6 +73,9 @@ class ServerProcess:
                 raise AssertionError("the server has ended:\n" + "\n".join(self.log))
             self._logged.clear()
             await self._logged.wait()
+
+    def _reloads(self) -> int:
+        return sum(line.endswith(" reloaded") for line in self.log)
 
     async def _read_log(self, stream: asyncio.StreamReader | None) -> None:
         if stream is None:

@@ -84,6 +84,11 @@ class World:
         new.write_text(text)
         new.replace(self.definitions / f"{name}.yaml")
 
+    async def redefine(self, name: str, what: Definition) -> None:
+        """Replace a definition that a VM may just have got: the server has it at hand for a second."""
+        self.define(name, what)
+        await self.server.reload()
+
     async def machine(self, name: str, *, vc_uuid: uuid.UUID | None = None, uri: str = URI) -> Machine:
         """Return the VM of this name, switched on."""
         if name not in self._machines:

@@ -5,6 +5,7 @@ system, and costs the same whatever else lies there. Which definition is a VM's 
 is made of it definitions.py's; this module is the driver, and what commands want of it.
 """
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +17,18 @@ from vmw_cloudinit_metadata.definition import Definition, VMFacts
 from vmw_cloudinit_metadata.drivers.complaints import Complaints
 from vmw_cloudinit_metadata.drivers.definitions import Definitions
 from vmw_cloudinit_metadata.drivers.driver import Driver
-from vmw_cloudinit_metadata.drivers.finding import WAYS, Finder
+from vmw_cloudinit_metadata.drivers.finding import WAYS, Finder, Found
 from vmw_cloudinit_metadata.drivers.loading import Loader
 from vmw_cloudinit_metadata.drivers.names import escaped
 from vmw_cloudinit_metadata.drivers.reading import can_read
+from vmw_cloudinit_metadata.drivers.recent import Recent
 from vmw_cloudinit_metadata.drivers.tree import Tree
 from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, DriverLoadError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import printable
+from vmw_cloudinit_metadata.vspc import access
+from vmw_cloudinit_metadata.vspc.access import Refusal
+from vmw_cloudinit_metadata.vspc.snapshot import Snapshot, checked, snapshot_for
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
 
 _OPTIONS = ("directory", "find-by", "require-match")
@@ -63,6 +68,7 @@ class FileDriver(Driver):
     def __init__(self, opts: dict[str, Any]) -> None:
         super().__init__(opts)
         self.clock_ns: Callable[[], int] = time.time_ns
+        self.clock: Callable[[], float] = time.monotonic
 
         def now_ns() -> int:
             return self.clock_ns()
@@ -72,6 +78,14 @@ class FileDriver(Driver):
         self._definitions = Definitions(loader, tree.check_root, self.logger)
         self._complaints = Complaints(self.logger)
         self._finder = Finder(tree, self._definitions, self.options.find_by, self._complaints, self.logger)
+        self._recent = Recent(lambda: self.clock())
+        # A subclass that decides itself what a VM gets is asked each time.
+        self._decides = type(self).get_instance is FileDriver.get_instance
+        self._knows_by_name = (
+            self._decides
+            and type(self).get_snapshot is FileDriver.get_snapshot
+            and self.options.find_by == ("name",)
+        )
 
     def parse_options(self, opts: dict[str, Any]) -> FileOptions:
         """Check that there is a directory, and nothing that is not known."""
@@ -105,26 +119,49 @@ class FileDriver(Driver):
             DriverBusyError: the directory is not there, as while it is replaced or mounted; or definitions
                 are just being changed.
         """
-        vm = VMFacts(vm_client.vm_name, vm_client.vm_vc_uuid, vm_client.vm_bios_uuid)
-        found = self._finder.find(vm)
+        found = self._finder.find(_facts(vm_client))
+        return None if found is None else self._instance(found, vm_client.vm_name)
+
+    def get_snapshot(self, vm_client: VMClient) -> Snapshot | Refusal | None:
+        """Return the documents of the VM's definition, why the VM is refused, or None.
+
+        What is the same for all VMs of a definition is rendered once. Errors are those of ``get_instance``.
+        """
+        if not self._decides:
+            return super().get_snapshot(vm_client)
+        recent, asked = self._recent, self.clock()
+        found = self._finder.find(_facts(vm_client))
         if found is None:
             return None
+        same = found.entry.instance
+        if same is None:  # each VM has its own
+            return snapshot_for(vm_client, checked(self._instance(found, vm_client.vm_name)))
+        self._complaints.settle(vm_client.vm_name)
+        instance = self._marked(copy.copy(same), found)
+        if refused := access.refusal(instance, vm_client):
+            return refused
+        snapshot = recent.snapshot(found.path, same, lambda: Snapshot(checked(instance)))
+        if found.says_vms:  # it is called as the VM is
+            snapshot = copy.copy(snapshot)
+            snapshot.instance = self._marked(copy.copy(snapshot.instance), found)
+        if self._knows_by_name and found.by_written_name and found.vm.name == vm_client.vm_name:
+            recent.keep_at_hand(vm_client.vm_name, asked, snapshot)
+        return snapshot.for_vm(vm_client.vm_vc_uuid, vm_client.vm_bios_uuid)
+
+    def snapshot_at_hand(self, vm_client: VMClient) -> Snapshot | None:
+        """Return what ``get_snapshot`` would, if a VM of this name has asked within the last second."""
+        snapshot = self._recent.at_hand(vm_client.vm_name)
+        if snapshot is None or access.refusal(snapshot.instance, vm_client):
+            return None
         try:
-            instance = found.instance()
-        except DefinitionError as error:
-            if not error.logged:
-                self._complaints.tell(vm.name, f"{vm.name!r} is not served: {error}")
-            raise DefinitionError(str(error), logged=True, faults=error.faults) from None
-        self._complaints.settle(vm.name)
-        instance.source = escaped(vm.name) if found.says_vms else Path(found.path).stem
-        instance.claimed, instance.source_claimed = found.by_claim, found.source_claimed
-        if self.options.require_match and instance.match is None:
-            instance.denied = "its definition has no match, which require-match demands"
-        return instance
+            return snapshot.for_vm(vm_client.vm_vc_uuid, vm_client.vm_bios_uuid)
+        except DefinitionError:  # which is get_snapshot's to raise
+            return None
 
     def reload(self) -> None:
-        """Forget what was parsed and what was logged."""
+        """Forget what was parsed, rendered and logged."""
         self._definitions.forget_all()
+        self._recent = Recent(lambda: self.clock())  # what is looked up at this moment is kept in the old one
         self._complaints.forget()
         self._finder.hurry()
 
@@ -182,3 +219,31 @@ class FileDriver(Driver):
             DriverBusyError: it changes all the time.
         """
         return self._loader.read_file(source, relative)
+
+    def _instance(self, found: Found, vm_name: str) -> InstanceData:
+        """Return the instance of a definition that was found for a VM, a fresh one each time.
+
+        Raises:
+            DefinitionError: it has faults, which were logged.
+            DriverBusyError: a file that it names changes all the time.
+        """
+        try:
+            instance = found.instance()
+        except DefinitionError as error:
+            if not error.logged:
+                self._complaints.tell(vm_name, f"{vm_name!r} is not served: {error}")
+            raise DefinitionError(str(error), logged=True, faults=error.faults) from None
+        self._complaints.settle(vm_name)
+        return self._marked(instance, found)
+
+    def _marked(self, instance: InstanceData, found: Found) -> InstanceData:
+        """Note in an instance what the driver knows of it beside what it says, and return it."""
+        instance.source = escaped(found.vm.name) if found.says_vms else found.stem
+        instance.claimed, instance.source_claimed = found.by_claim, found.source_claimed
+        if self.options.require_match and instance.match is None:
+            instance.denied = "its definition has no match, which require-match demands"
+        return instance
+
+
+def _facts(vm_client: VMClient) -> VMFacts:
+    return VMFacts(vm_client.vm_name, vm_client.vm_vc_uuid, vm_client.vm_bios_uuid)

@@ -2,8 +2,8 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from vmw_cloudinit_metadata.definition import VMFacts
@@ -40,6 +40,11 @@ class Found(NamedTuple):
     vm: VMFacts
 
     @property
+    def stem(self) -> str:
+        """The name of the file without its suffix."""
+        return os.path.splitext(os.path.basename(self.path))[0]
+
+    @property
     def says_vms(self) -> bool:
         """Whether the definition says itself for which VMs it is."""
         return self.entry.definition is not None and self.entry.definition.vms is not None
@@ -56,7 +61,14 @@ class Found(NamedTuple):
         definition = self.entry.definition
         if definition is None or definition.vms is not None:
             return self.source_claimed
-        return Path(self.path).stem not in stems(self.vm.name)
+        return self.stem not in stems(self.vm.name)
+
+    @property
+    def by_written_name(self) -> bool:
+        """Whether the VM's name is just as an operator has written it, which no name is that is made up."""
+        if self.says_vms:
+            return not self.source_claimed
+        return self.stem == self.vm.name
 
     def instance(self) -> InstanceData:
         """Return the VM's instance, a fresh one each time.

@@ -31,8 +31,9 @@ REFRESH_SECONDS = 2.0
 MAX_TURNS = 5_000
 BUSY_SHARE = 0.1
 
-# When nobody has asked for so long, the thread waits until somebody does.
-IDLE_SECONDS = 60.0
+# When nobody has asked for so long, the thread waits until somebody does. A look at all, as the next question
+# needs one then, costs as much as looks of ten seconds.
+IDLE_SECONDS = 5.0
 
 # The first look reads all: 10,000 files in half a second, on a slow disk in a minute. The server has a few
 # threads for all VMs: those that have a file of their own wait no longer than this for others that have none.

@@ -20,8 +20,9 @@ from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 
 # A guest of version 1 asks for three documents one after the other and cannot say that they belong together.
-# One rendering answers them all, if it asks within this time; an edited definition waits no longer than this.
-SNAPSHOT_SECONDS = 5.0
+# One rendering answers them all, if it asks within this time. With the second that drivers may have something
+# at hand, an edited definition waits no longer than five.
+SNAPSHOT_SECONDS = 4.0
 
 # A guest of version 2 says what belongs together. A run is over when the guest has been silent for longer
 # than it ever is in one: 30 s without progress end it (wire, Timers).

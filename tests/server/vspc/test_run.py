@@ -236,7 +236,7 @@ def test_for_a_vm_that_is_refused_nothing_is_rendered() -> None:
 # Version 1
 
 
-def test_version_1_is_answered_from_a_snapshot_of_five_seconds() -> None:
+def test_version_1_is_answered_from_a_snapshot_of_four_seconds() -> None:
     vm = VM(web("first"))
     first = wait(vm.runs.version_1())
     vm.instance = web("second")

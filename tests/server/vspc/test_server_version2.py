@@ -73,10 +73,12 @@ def test_a_run_outlives_a_vmotion_and_a_change_of_the_definition(run: Run, tmp_p
     definition.write_text(text % ("a" * 1000))
 
     async def test() -> None:
-        async with serving(FileDriver({"directory": str(tmp_path)})) as site:
+        driver = FileDriver({"directory": str(tmp_path)})
+        async with serving(driver) as site:
             source = await site.vm("web-01")
             etag = (await ask(source, request("userdata", limit=500))).options["etag"]
             definition.write_text(text % ("b" * 1000))
+            driver.reload()  # or the old text is at hand for a second
             await source.send(peer.VMOTION_BEGIN)
             token = await source.go_ahead()
             destination = await site.connect()
