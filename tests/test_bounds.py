@@ -47,6 +47,7 @@ BOUNDS = {
     # What drivers keep, and how long they are waited for
     "drivers.definitions.CACHE_BYTES": "server/drivers/test_file::the_cache_is_bounded_and_forgets_what_was_asked_for_longest_ago",
     "drivers.cache.ENTRY_BYTES": "server/drivers/test_cache::what_was_used_longest_ago_goes_first",
+    "drivers.cache.VALUE_BYTES": "server/drivers/test_cache::a_definition_that_is_kept_itself_takes_more_for_each_of_its_values",
     "drivers.complaints.MAX_COMPLAINTS": "server/drivers/test_complaints::names_that_are_made_up_push_out_what_was_said_longest_ago",
     "drivers.finding.MAX_NAMED": "server/drivers/test_finding::of_many_definitions_of_one_name_some_are_named",
     "drivers.tree.MAX_DIRECTORIES": "server/drivers/test_tree::there_is_a_limit_to_the_number_of_directories",

@@ -87,6 +87,11 @@ class Definition:
             instance.metadata.written_id = self._fields.written_id(table)
         return instance
 
+    @property
+    def values(self) -> int:
+        """About how many values are kept, which take more memory than the text does."""
+        return len(self._places) + (self._fields.values if self._fields else 0)
+
     def places(self) -> Mapping[Path, Place]:
         """Return where each key of the merged definition stands, and each member of a list."""
         return self._places

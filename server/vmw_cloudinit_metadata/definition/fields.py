@@ -47,6 +47,7 @@ class Fields:
         paths: the values that depend on the VM, and all that hold such a value.
         unquoted: the values that hold what a table says, which may be a secret.
         faults: what is wrong whichever VM it is.
+        values: how many the tree has, if fields are filled in there.
 
     Args:
         root: the tree.
@@ -58,6 +59,7 @@ class Fields:
         self.paths: set[Path] = set()
         self.unquoted: set[Path] = set()
         self.faults: list[Fault] = []
+        self.values = 0
         self._root = root
         self._sources = sources
         self._columns = columns
@@ -86,6 +88,7 @@ class Fields:
         return "".join(parts)
 
     def _find(self, node: yaml.Node, path: Path) -> None:
+        self.values += 1
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 self._find(value, (*path, key.value))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.server.drivers.store import GOOD
 from vmw_cloudinit_metadata.definition import Definition, Source
-from vmw_cloudinit_metadata.drivers.cache import DEFINITION_FACTOR, ENTRY_BYTES, Cache, Entry, File
+from vmw_cloudinit_metadata.drivers.cache import ENTRY_BYTES, VALUE_BYTES, Cache, Entry, File
 from vmw_cloudinit_metadata.drivers.reading import Signature
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
@@ -51,10 +51,12 @@ def test_what_was_unpacked_of_a_small_file_counts_as_what_it_is() -> None:
     assert Entry(made_of(9000).files, instance=instance).size == ENTRY_BYTES + 9000
 
 
-def test_a_definition_that_is_kept_itself_takes_several_times_its_file() -> None:
-    definition = Definition(Source("web-01.yaml", GOOD.format("x").encode()))
-    entry = Entry(made_of(1000).files, definition)
-    assert entry.size == ENTRY_BYTES + 1000 * DEFINITION_FACTOR
+def test_a_definition_that_is_kept_itself_takes_more_for_each_of_its_values() -> None:
+    # What has a place: the whole, metadata and its two keys, vms, the VM and its field. Of what is filled in:
+    # the whole, metadata and its two values.
+    text = GOOD.format("'{{ vm.x }}'") + "vms: {web-01: {x: y}}\n"
+    entry = Entry(made_of(1000).files, Definition(Source("web-01.yaml", text.encode())))
+    assert entry.size == ENTRY_BYTES + 1000 + VALUE_BYTES * (7 + 4)
 
 
 def test_entries_say_the_same_if_files_and_faults_are_the_same() -> None:

@@ -121,6 +121,26 @@ def test_a_definition_for_several_vms_is_parsed_once(store: Store, parsed: list[
     assert sorted(parsed) == ["all.yaml", "fleet.yaml"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        named("fleet", "web-*") + "userdata: |\n" + f"  {'x' * 97}\n" * 20_000,
+        FLEET + "vms: [web-*]\nuserdata: |\n" + f"  {'x' * 97}\n" * 29_000,
+        FLEET + "vms: {web-*: }\nvendordata: '" + "x" * 2_000_000 + "'\n" + f"# {'x' * 97}\n" * 20_000,
+        FLEET + "vms:\n  web-1:\n" + "".join(f"  web-{n:0100}: {{ip: {n:0300}}}\n" for n in range(6_000)),
+    ],
+    ids=["one for all", "user-data of 3 MB", "a file of 4 MB", "a table of 6,000 VMs"],
+)
+def test_a_large_definition_for_several_vms_is_parsed_once(
+    store: Store, parsed: list[str], text: str
+) -> None:
+    assert len(text) > 2_000_000
+    store.write("fleet.yaml", text)
+    for _ in range(3):
+        assert store.ask("web-1") is not None
+    assert parsed == ["fleet.yaml"]
+
+
 def test_what_is_wrong_for_one_vm_is_logged_once_and_harms_no_other(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
