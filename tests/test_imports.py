@@ -42,7 +42,7 @@ SERVER = {
     },
     "vspc.access": {"instance"},
     "vspc.admission": {"checks", "errors", "log", "vspc.access"},
-    "vspc.snapshot": {"errors", "instance", "nocloud", "vspc.access"},
+    "vspc.snapshot": {"errors", "instance", "nocloud", "vspc.access", "wire"},
     "vspc.version2": {"errors", "vspc.snapshot", "wire"},
     "vspc.run": {"errors", "instance", "log", "userdata", "vspc.access", "vspc.snapshot", "vspc.version2"},
     "vspc.vm_client": {
@@ -81,8 +81,9 @@ SERVER = {
     "vspc.timeouts": set(),
     "vspc.workers": set(),
     "vspc.session": {
-        *("drivers.driver", "errors", "log", "wire"),
-        *("vspc.access", "vspc.port", "vspc.run", "vspc.snapshot", "vspc.vm_client", "vspc.workers"),
+        *("drivers.driver", "errors", "instance", "log", "wire"),
+        *("vspc.access", "vspc.keeping", "vspc.port", "vspc.report", "vspc.run", "vspc.snapshot"),
+        *("vspc.vm_client", "vspc.workers"),
     },
     "vspc.keeping": {
         *("drivers.driver", "errors", "instance", "log", "state"),

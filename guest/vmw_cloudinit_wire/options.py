@@ -41,6 +41,8 @@ def answer(code: str, payload: bytes, pairs: Pairs) -> Packet:
 
 def read_request(packet: Packet) -> Optional[Dict[str, str]]:
     """Return the options of a request; None if its payload is none of version 2, or its sum is wrong."""
+    if not packet.payload:
+        return None
     try:
         text, total = _cut(packet.payload.decode("ascii"))
     except UnicodeDecodeError:

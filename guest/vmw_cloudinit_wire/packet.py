@@ -43,12 +43,19 @@ def encode(packet: Packet, end: bytes = b"\r\n") -> bytes:
     Raises:
         PacketError: code or options hold characters that would break the line apart.
     """
-    if not _CODE.fullmatch(packet.code):
+    code, payload, options = packet
+    if not _CODE.fullmatch(code):
         raise PacketError("a packet code is 1 to 64 ASCII letters, digits, '_', '.', ':' or '-'")
-    if not _OPTIONS.fullmatch(packet.options):
+    if not options:
+        return b"!!%b#%b%b" % (code.encode(), binascii.b2a_base64(payload, newline=False), end)
+    if not _OPTIONS.fullmatch(options):
         raise PacketError("a packet's options are printable ASCII without '#' and '!'")
-    options = "#" + packet.options if packet.options else ""
-    return b"!!%b#%b%b%b" % (packet.code.encode(), base64.b64encode(packet.payload), options.encode(), end)
+    return b"!!%b#%b#%b%b" % (
+        code.encode(),
+        binascii.b2a_base64(payload, newline=False),
+        options.encode(),
+        end,
+    )
 
 
 def decode(line: bytes) -> Packet:
@@ -73,16 +80,20 @@ def decode(line: bytes) -> Packet:
         raise PacketError("a packet's code and options are ASCII") from None
     if not _CODE.fullmatch(name):
         raise PacketError("not a packet code")
-    if not _OPTIONS.fullmatch(options):
+    if options and not _OPTIONS.fullmatch(options):
         raise PacketError("a packet's options are printable ASCII without '#' and '!'")
+    return Packet(name, _payload(name, fields[0]) if fields[0] else b"", options)
+
+
+def _payload(code: str, text: bytes) -> bytes:
     try:
-        payload = base64.b64decode(fields[0], validate=True)
+        payload = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise PacketError(f"the payload of {name} is not base64") from None
+        raise PacketError(f"the payload of {code} is not base64") from None
     # Some last characters carry bits that mean nothing. Nobody sets them: one was altered on the way.
-    if base64.b64encode(payload) != fields[0]:
-        raise PacketError(f"the payload of {name} is not canonical base64")
-    return Packet(name, payload, options)
+    if binascii.b2a_base64(payload, newline=False) != text:
+        raise PacketError(f"the payload of {code} is not canonical base64")
+    return payload
 
 
 class LineBuffer:
@@ -91,6 +102,8 @@ class LineBuffer:
     A line longer than that is dropped up to its end and counted in ``dropped``; the next one is whole again.
     A line ends with LF; CR on either side of it belongs to the line end (LF CR is what 0.0.8 sends).
     """
+
+    __slots__ = ("_found", "_rest", "_searched", "_skipping", "_sought", "dropped", "limit")
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self.limit = limit
@@ -128,18 +141,22 @@ class LineBuffer:
         """
         lines = []
         start = 0
-        while True:
-            end = data.find(b"\n", start)
-            if end < 0:
-                break
-            self._append(data[start:end])
+        end = data.find(b"\n")
+        while end >= 0:
+            piece = data[start:end]
             start = end + 1
-            line = bytes(self._rest.strip(b"\r"))
-            self._clear()
-            if line and not self._skipping:
+            end = data.find(b"\n", start)
+            # Most lines come whole, and pass by the buffer.
+            if self._rest or self._skipping or len(piece) > self.limit:
+                self._append(piece)
+                piece = bytes(self._rest)
+                self._clear()
+                self._skipping = False
+            line = piece.strip(b"\r")
+            if line:
                 lines.append(line)
-            self._skipping = False
-        self._append(data[start:])
+        if start < len(data):
+            self._append(data[start:])
         return lines
 
     def _append(self, piece: bytes) -> None:

@@ -75,12 +75,9 @@ class Keeping:
         self._unkept_bytes = 0
         self._failures = Throttle(LOG_SECONDS)
 
-    def attach(self, client: VMClient, logger: Callable[[], ConnectionLog]) -> None:
-        """Give a VM's client its hooks; ``logger`` returns that of the connection which carries it."""
-        keeper = _Keeper(self, client, logger)
-        client.may_serve = keeper.may_serve
-        client.take_report = keeper.take_report
-        client.note_served = keeper.note_served
+    def keeper(self, client: VMClient, logger: Callable[[], ConnectionLog]) -> "Keeper":
+        """Return what keeps for a VM; ``logger`` returns that of the connection which carries it."""
+        return Keeper(self, client, logger)
 
     async def admit(self, instance: InstanceData, vm_name: str, run: str) -> str | None:
         """Count a run of an instance that has a window; return None, or why it is not served.
@@ -119,8 +116,10 @@ class Keeping:
 
     def note_served(self, vm_name: str, snapshot: Snapshot) -> None:
         """Keep what a VM is served, when the disk has time; no VM waits for that."""
+        if self._served is None:
+            return
         size = snapshot.size + UNKEPT_BYTES
-        if self._served is None or self._unkept_bytes + size > MAX_UNKEPT_BYTES:
+        if self._unkept_bytes + size > MAX_UNKEPT_BYTES:
             return
         self._unkept_bytes += size
         task = asyncio.get_running_loop().create_task(self._note_served(self._served, vm_name, snapshot))
@@ -177,8 +176,8 @@ class Keeping:
             _logger.error("%s", text)
 
 
-class _Keeper:
-    """The hooks of one VM's client."""
+class Keeper:
+    """What is kept for one VM: its serving window and its reports."""
 
     def __init__(self, keeping: Keeping, client: VMClient, logger: Callable[[], ConnectionLog]) -> None:
         self._keeping = keeping
@@ -211,10 +210,6 @@ class _Keeper:
         if sentence:
             self._log("window", logging.WARNING, f"{sentence} by {rearm}")
         return sentence
-
-    def note_served(self, snapshot: Snapshot) -> None:
-        """Keep what a run is answered from."""
-        self._keeping.note_served(self._client.vm_name, snapshot)
 
     async def take_report(self, instance: InstanceData, report: Report) -> None:
         """Keep a report, log it, and give it to the driver.

@@ -4,6 +4,7 @@ A port outlives its connection: by vMotion it moves to another one, with all tha
 """
 
 import uuid
+from collections import deque
 from dataclasses import dataclass, field
 
 from vmw_cloudinit_wire import LineBuffer
@@ -24,27 +25,41 @@ class VMIdentity:
 class Port:
     """What belongs to a VM and not to the socket. Compared by identity."""
 
-    __slots__ = ("_output", "carrier", "held", "identity", "lines")
+    __slots__ = ("_begun", "_output", "carrier", "held", "identity", "lines", "unsent")
 
     def __init__(self, max_line: int) -> None:
         self.identity: VMIdentity | None = None  # None: not yet known, and so not served
         self.lines = LineBuffer(max_line)
         self.carrier: object | None = None  # the connection that the port lives on
         self.held = False  # a vMotion is under way: what would be sent waits here
-        self._output = bytearray()
-
-    @property
-    def unsent(self) -> int:
-        """Return how many bytes wait to go out; who sends waits when they are too many."""
-        return len(self._output)
+        self.unsent = 0  # bytes that wait to go out; who sends waits when they are too many
+        # What was sent is not copied: the same megabyte may wait in a hundred ports. None while nothing does.
+        self._output: deque[bytes] | None = None
+        self._begun = 0  # how much of its first was taken
 
     def send(self, data: bytes) -> None:
-        """Put serial data behind what already waits."""
-        self._output += data
+        """Put serial data, which nobody changes afterwards, behind what already waits."""
+        if not data:
+            return
+        if self._output is None:
+            self._output = deque()
+        self._output.append(data)
+        self.unsent += len(data)
 
     def take(self, most: int) -> bytes:
         """Take up to ``most`` of the bytes that wait, oldest first."""
-        taken = bytes(self._output[:most])
-        # Cheap however much waits: a bytearray gives up its front without moving the rest.
-        del self._output[:most]
-        return taken
+        taken = []
+        room = min(most, self.unsent)
+        self.unsent -= room
+        while room and self._output:
+            first, begun = self._output[0], self._begun
+            piece = first[begun : begun + room]  # no copy either, if that is all of it
+            taken.append(piece)
+            room -= len(piece)
+            self._begun += len(piece)
+            if self._begun == len(first):
+                self._output.popleft()
+                self._begun = 0
+        if not self.unsent:
+            self._output = None
+        return b"".join(taken)

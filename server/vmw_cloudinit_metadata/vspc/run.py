@@ -6,6 +6,7 @@ instance, a faulty one or none yet, and who is refused; how answers look is vers
 
 import logging
 import math
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ from vmw_cloudinit_metadata.errors import DefinitionError, DriverBusyError, Meta
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.log import describe, printable
 from vmw_cloudinit_metadata.userdata import line_seconds
-from vmw_cloudinit_metadata.vspc import access, version2
+from vmw_cloudinit_metadata.vspc import version2
 from vmw_cloudinit_metadata.vspc.access import Refusal
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
@@ -45,16 +46,28 @@ FIRST_BOOT_SECONDS = 120.0
 SECRET_DOCUMENTS = ("userdata", "vendordata")
 
 
-class VM(access.Claims, Protocol):
-    """A VM and the hooks of its shell; a ``VMClient``, which says what they are."""
+class VM(Protocol):
+    """A VM and what its shell does for it; a ``VMClient``, which says what that is."""
 
     logger: logging.Logger
     vm_name: str
     clock: Callable[[], float]
-    take_snapshot: Callable[[], Awaitable[Snapshot | Refusal | None]]
-    snapshot_at_hand: Callable[[], Snapshot | None]
-    may_serve: Callable[[InstanceData, str], Awaitable[str | None]]
-    note_served: Callable[[Snapshot], None]
+
+    def take_snapshot(self) -> Awaitable[Snapshot | Refusal | None]:
+        """Fetch what answers this VM."""
+
+    def snapshot_at_hand(self) -> Snapshot | None:
+        """Return the same, if nothing has to be waited for."""
+
+    def may_serve(self, instance: InstanceData, run: str) -> Awaitable[str | None]:
+        """Say why secrets may not go out in a run; None if they may."""
+
+    def note_served(self, snapshot: Snapshot) -> None:
+        """Take note of what a run is answered from."""
+
+
+class NotAtHandError(Exception):
+    """Something has to be waited for: ask again by the method of the same name that is a coroutine."""
 
 
 @dataclass(slots=True)
@@ -71,8 +84,14 @@ class Run:
 class Runs:
     """The runs of one VM: the latest of version 2, and the latest of version 1."""
 
+    __slots__ = (
+        *("_complaint", "_noted_length", "_version_1", "_version_1_ends", "_version_2", "_version_2_ends"),
+        "_vm",
+    )
+
     def __init__(self, vm: VM) -> None:
-        self._vm = vm
+        # It has us, and is to be freed when nobody else has it, without the garbage collector.
+        self._vm: VM = weakref.proxy(vm)
         self._version_1: Run | None = None
         self._version_2: Run | None = None
         # By the VM's clock; of version 1 the absence of a run ends then, too.
@@ -80,45 +99,74 @@ class Runs:
         self._complaint = ""
         self._noted_length = 0
 
-    async def answer(self, request: Request) -> Answer:
-        """Answer a request of version 2 for one of the documents."""
+    def answer_at_hand(self, request: Request) -> Answer:
+        """Answer a request of version 2 for one of the documents.
+
+        Raises:
+            NotAtHandError: its run begins with a snapshot that is not at hand, or nobody has said yet whether
+                secrets may go out in it.
+        """
         run = self._under_way()
         if run is None or run.id != request.run:
-            source = await self._take()
-            if isinstance(source, Answer):
-                return source  # a run begins with a snapshot: the next request asks the driver again
-            run = self._version_2 = Run(request.run, source, self._vm.clock())
-            self._vm.note_served(source)
-        self._version_2_ends = min(self._vm.clock() + RUN_SECONDS, run.began + MAX_RUN_SECONDS)
+            run = self._begin(request.run, self._snapshot_at_hand())
+        now = self._vm.clock()
+        self._version_2_ends = min(now + RUN_SECONDS, run.began + MAX_RUN_SECONDS)
         answer = version2.answer(request, run.snapshot)
-        if request.document in SECRET_DOCUMENTS and answer.status is Status.OK:
-            return await self._deny(run) or answer
+        if request.document in SECRET_DOCUMENTS and answer.status is Status.OK and self._denied(run):
+            return version2.refusal(Status.DENIED, run.denied or "")
         return answer
 
-    async def version_1(self) -> Snapshot | None:
+    async def answer(self, request: Request) -> Answer:
+        """Answer a request of version 2 for one of the documents."""
+        while True:
+            try:
+                return self.answer_at_hand(request)
+            except NotAtHandError:
+                run = self._under_way()
+                if run is not None and run.id == request.run:
+                    refused = await self._ask(run)
+                else:
+                    source = await self._take()
+                    refused = source if isinstance(source, Answer) else None
+                    if isinstance(source, Snapshot):
+                        self._begin(request.run, source)
+            if refused:
+                return refused  # a run begins with a snapshot: the next request asks the driver again
+
+    def version_1_at_hand(self, secrets: bool = False) -> Snapshot | None:
         """Return the snapshot a request of version 1 is answered from; None where it is not answered.
 
-        It is kept for ``SNAPSHOT_SECONDS``, and so is its absence.
+        It is kept for ``SNAPSHOT_SECONDS``, and so is its absence. With ``secrets`` the request is for a
+        document that holds some: it is not answered, either, where they are not served.
+
+        Raises:
+            NotAtHandError: as ``answer_at_hand``.
         """
         if self._vm.clock() >= self._version_1_ends:
-            source = await self._take()
-            now = self._vm.clock()
-            self._version_1 = None
-            if isinstance(source, Snapshot):
-                self._version_1 = Run("", source, now)
-                self._vm.note_served(source)
-            self._version_1_ends = now + SNAPSHOT_SECONDS
-        return self._version_1.snapshot if self._version_1 else None
+            self._begin_version_1(self._snapshot_at_hand())
+        run = self._version_1
+        return None if run is None or (secrets and self._denied(run)) else run.snapshot
 
-    async def version_1_secrets(self) -> Snapshot | None:
-        """Return the same for a document that holds secrets: None, too, where they are not served."""
-        snapshot, run = await self.version_1(), self._version_1
-        return None if run is None or await self._deny(run) else snapshot
+    async def version_1(self, secrets: bool = False) -> Snapshot | None:
+        """Return the snapshot a request of version 1 is answered from; None where it is not answered."""
+        while True:
+            try:
+                return self.version_1_at_hand(secrets)
+            except NotAtHandError:
+                if self._version_1 is None or self._vm.clock() >= self._version_1_ends:
+                    source = await self._take()
+                    self._begin_version_1(source if isinstance(source, Snapshot) else None)
+                elif await self._ask(self._version_1):
+                    return None
 
     async def current(self) -> Snapshot | Answer:
         """Return the snapshot of the run under way, or one that is taken now, or why there is none."""
-        run = self._under_way()
-        return run.snapshot if run else await self._take()
+        if run := self._under_way():
+            return run.snapshot
+        try:
+            return self._snapshot_at_hand()
+        except NotAtHandError:
+            return await self._take()
 
     def forget(self) -> None:
         """Drop the snapshots: the VM has been silent for long enough."""
@@ -128,10 +176,34 @@ class Runs:
     def _under_way(self) -> Run | None:
         return self._version_2 if self._vm.clock() < self._version_2_ends else None
 
+    def _begin(self, run_id: str, snapshot: Snapshot) -> Run:
+        run = self._version_2 = Run(run_id, snapshot, self._vm.clock())
+        self._version_2_ends = run.began + RUN_SECONDS
+        self._vm.note_served(snapshot)
+        return run
+
+    def _begin_version_1(self, snapshot: Snapshot | None) -> None:
+        now = self._vm.clock()
+        self._version_1 = Run("", snapshot, now) if snapshot else None
+        self._version_1_ends = now + SNAPSHOT_SECONDS
+        if snapshot:
+            self._vm.note_served(snapshot)
+
+    def _snapshot_at_hand(self) -> Snapshot:
+        try:
+            snapshot = self._vm.snapshot_at_hand()
+        except Exception as error:
+            self._complain(logging.ERROR, f"is served more slowly: the driver raised {describe(error)}")
+            snapshot = None
+        if snapshot is None:
+            raise NotAtHandError
+        self._complaint = ""
+        return snapshot
+
     async def _take(self) -> Snapshot | Answer:
         """Ask the driver; return the snapshot it gives, or what is answered where that is none."""
         try:
-            taken = self._vm.snapshot_at_hand() or await self._vm.take_snapshot()
+            taken = await self._vm.take_snapshot()
         except DriverBusyError as busy:
             self._complain(logging.WARNING, f"has to wait: {busy}")
             return _busy("the server is still looking for this VM's definition", busy.retry)
@@ -158,22 +230,30 @@ class Runs:
         self._complaint = ""
         return taken
 
-    async def _deny(self, run: Run) -> Answer | None:
-        """Return the refusal where a run may not have secrets; who decides is asked once a run."""
+    def _denied(self, run: Run) -> bool:
+        """Tell whether a run may not have secrets; ``NotAtHandError``: who decides has not been asked."""
         if not run.asked:
-            try:
-                run.denied = await self._vm.may_serve(run.snapshot.instance, run.id)
-            except DriverBusyError as busy:
-                return _busy("the server does not know yet whether this VM may be served", busy.retry)
-            except Exception as error:
-                self._complain(logging.ERROR, f"not given its secrets: who decides raised {describe(error)}")
-                return _busy(
-                    "the server cannot tell whether this VM may be served; see its log", RETRY_SECONDS
-                )
-            run.asked = True
-            if run.denied is None:
-                self._note_length(run.snapshot)
-        return None if run.denied is None else version2.refusal(Status.DENIED, run.denied)
+            if run.snapshot.instance.serve is not None:
+                raise NotAtHandError
+            self._decided(run, None)
+        return run.denied is not None
+
+    async def _ask(self, run: Run) -> Answer | None:
+        """Ask, once a run, whether it may have secrets; return what is answered if nobody can tell."""
+        try:
+            denied = await self._vm.may_serve(run.snapshot.instance, run.id)
+        except DriverBusyError as busy:
+            return _busy("the server does not know yet whether this VM may be served", busy.retry)
+        except Exception as error:
+            self._complain(logging.ERROR, f"not given its secrets: who decides raised {describe(error)}")
+            return _busy("the server cannot tell whether this VM may be served; see its log", RETRY_SECONDS)
+        self._decided(run, denied)
+        return None
+
+    def _decided(self, run: Run, denied: str | None) -> None:
+        run.asked, run.denied = True, denied
+        if denied is None:
+            self._note_length(run.snapshot)
 
     def _note_length(self, snapshot: Snapshot) -> None:
         """Say once how long what is about to be served will take, if that is long."""

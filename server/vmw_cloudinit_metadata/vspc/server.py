@@ -296,11 +296,13 @@ class VSPCServer:
 
     def handle_events(self, protocol: VSPCProtocol) -> None:
         """Do what the events of a connection ask for."""
+        asked: Session | None = None
         for event in protocol.core.events_received():
             match event:
                 case events.PacketReceived(port, packet):
                     if session := self._sessions.get(port):
                         session.receive(packet)
+                        asked = session  # a connection carries one at a time
                 case events.VMIdentified(port):
                     self._begin_session(protocol, port)
                 case events.VMLeft(port):
@@ -325,6 +327,8 @@ class VSPCServer:
                     protocol.abort()
                 case events.ProtocolViolated(reason):
                     protocol.logger.debug("%s", reason)
+        if asked is not None:
+            asked.answer()
 
     def _refuse(self, protocol: VSPCProtocol, kind: str, reason: str, *args: object) -> None:
         self.log_end(protocol, kind, logging.WARNING, f"refused: {reason}", *args)
@@ -336,12 +340,13 @@ class VSPCServer:
         self.identifying.stop(protocol)
         protocol.logger.is_about(port.identity.name, port.identity.port)
         try:
-            session = Session(port, protocol, self.driver, self._workers, self.options.max_unsent)
+            session = Session(
+                port, protocol, self.driver, self._workers, self.options.max_unsent, self._keeping
+            )
         except Exception as error:
             protocol.logger.error("closed: the driver made no client for it: %s", describe(error))
             protocol.abort()
             return
-        self._keeping.attach(session.client, lambda: session.carrier.logger)
         self._sessions[port] = session
         uuids = port.identity.vc_uuid or "-", port.identity.bios_uuid or "-"
         protocol.logger.info("connected, vc-uuid %s, bios-uuid %s", *uuids)

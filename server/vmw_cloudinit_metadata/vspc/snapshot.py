@@ -1,19 +1,20 @@
 """An instance as it was at one moment: its documents, rendered once, with the etags guests know them by.
 
-Answers of both versions of the packets are made from it; it knows neither packets nor connections.
+Answers of both versions of the packets are made from it; who gets which, and when, is not known here.
 """
 
 import copy
 import hashlib
 import uuid
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.errors import DefinitionError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc import access
 from vmw_cloudinit_metadata.vspc.access import Refusal
+from vmw_cloudinit_wire import Packet, encode
 
 # Of the SHA-256: no two versions of a definition share so much of it by chance, and nobody gains by making
 # them do, since etags say what is new and not what is genuine.
@@ -26,6 +27,8 @@ class Document:
 
     content: bytes
     etag: str
+    # What was made of it, for as long as somebody holds it: lines of version 1, by their codes.
+    _lines: dict[str, bytes] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
     def of(cls, content: bytes) -> "Document":
@@ -37,6 +40,13 @@ class Document:
         digest = hashlib.sha256(content).digest()
         known = _documents.get(digest)
         return known or _documents.setdefault(digest, cls(content, digest.hex()[:ETAG_DIGITS]))
+
+    def line(self, code: str) -> bytes:
+        """Return the packet of version 1 that carries it under this code, as it goes out; encoded once."""
+        line = self._lines.get(code)
+        if line is None:
+            line = self._lines[code] = encode(Packet(code, self.content))
+        return line
 
     def __repr__(self) -> str:
         """Show size and etag: documents are secrets."""

@@ -7,6 +7,7 @@ answered are the VMClient's.
 import enum
 import gzip
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vmw_cloudinit_metadata.errors import ProtocolError
@@ -106,6 +107,14 @@ def refusal(status: Status, sentence: str, retry: int | None = None) -> Answer:
 def read_request(packet: Packet) -> Request | None:
     """Return the request of version 2 that a packet is; None for one of version 1.
 
+    Raises: as ``request_of``.
+    """
+    return request_of(packet, options.read_request(packet))
+
+
+def request_of(packet: Packet, given: Mapping[str, str] | None) -> Request | None:
+    """Return the same for who has read its options already, as ``vmw_cloudinit_wire.options`` does.
+
     0.0.8 ignores a request's payload, so anything that does not look like options is version 1.
 
     Raises:
@@ -114,7 +123,6 @@ def read_request(packet: Packet) -> Request | None:
     code, payload = packet.code, packet.payload
     if not code.startswith(REQUEST) or len(_response_code(code)) > _MAX_CODE:
         return None
-    given = options.read_request(packet)
     if given is None:
         if b"sum=" in payload or payload.startswith(b"v="):
             raise ProtocolError(f"{code} arrived broken")

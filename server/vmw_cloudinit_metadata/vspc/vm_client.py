@@ -7,11 +7,12 @@ writer and ``take_snapshot``. Drivers may subclass it to answer packet codes of 
 
 import contextlib
 import enum
+import functools
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vmw_cloudinit_metadata import nocloud
 from vmw_cloudinit_metadata.errors import MetadataError, ProtocolError, ReportError
@@ -19,8 +20,8 @@ from vmw_cloudinit_metadata.instance import InstanceData, InstanceMetadata, Inst
 from vmw_cloudinit_metadata.vspc import version2
 from vmw_cloudinit_metadata.vspc.access import Refusal
 from vmw_cloudinit_metadata.vspc.report import Report
-from vmw_cloudinit_metadata.vspc.run import RETRY_SECONDS, Runs
-from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
+from vmw_cloudinit_metadata.vspc.run import RETRY_SECONDS, NotAtHandError, Runs
+from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot
 from vmw_cloudinit_metadata.vspc.version2 import Answer, Request, Status
 from vmw_cloudinit_wire import Packet, encode
 
@@ -38,6 +39,8 @@ BROKEN = "broken"
 # The methods by which documents go out in 0.0.8. A client that has its own knows nothing of pieces and etags:
 # all its answers are of version 1, and guests follow it there.
 _WRITERS = ("write", "write_metadata", "write_networkdata", "write_userdata", "write_vendordata", "documents")
+# Who has none of these of its own, either, need not be asked by them.
+_ANSWERS = ("receive", "process_packets", *_WRITERS)
 
 
 class PacketCode(enum.StrEnum):
@@ -53,6 +56,37 @@ class PacketCode(enum.StrEnum):
     RESPONSE_VENDORDATA = "RESPONSE_VENDORDATA"
     REPORT_STATUS = "REPORT_STATUS"
     RESPONSE_REPORT = "RESPONSE_REPORT"
+
+
+# What answers a request of version 1: the code, the attribute of a snapshot, and whether that holds secrets.
+_VERSION_1 = {
+    "REQUEST_METADATA": ("RESPONSE_METADATA", "metadata", False),
+    "REQUEST_NETWORKDATA": ("RESPONSE_NETWORKDATA", "networkdata_version_1", False),
+    "REQUEST_USERDATA": ("RESPONSE_USERDATA", "userdata", True),
+    "REQUEST_VENDORDATA": ("RESPONSE_VENDORDATA", "vendordata", True),
+}
+_NOTHING = Document.of(b"")
+
+_logger = functools.cache(logging.getLogger)  # which takes a lock, once for each VM
+
+
+class Shell(Protocol):
+    """Who runs a client; each method is called by the client's of the same name, which says what it does."""
+
+    async def take_snapshot(self) -> Snapshot | Refusal | None:
+        """Ask the driver, without holding up other VMs."""
+
+    def snapshot_at_hand(self) -> Snapshot | None:
+        """Ask the driver what it has at hand."""
+
+    async def may_serve(self, instance: InstanceData, run: str) -> str | None:
+        """Ask whoever keeps serving windows."""
+
+    async def take_report(self, instance: InstanceData, report: Report) -> None:
+        """Give a report to whoever keeps it."""
+
+    def note_served(self, snapshot: Snapshot) -> None:
+        """Return at once."""
 
 
 class Writer(Protocol):
@@ -76,41 +110,64 @@ class VMClient:
         clock: monotonic seconds.
         answers_in_version_2: False for a client that answers documents its own way.
 
-    The shell puts its own in the place of these, which work without one:
-
-        take_snapshot: fetch what answers this VM, as ``Driver.get_snapshot`` returns it. Raises
-            ``DriverBusyError`` when the driver takes its time: its call goes on, and the next request waits
-            for it.
-        snapshot_at_hand: return the same if nothing has to be waited for, else None.
-        may_serve: say whether an instance's user-data and vendor-data may go out in a run (its id, "" in
-            version 1): None, or the sentence for the guest. Asked once a run, before the first byte goes.
-        take_report: take what the guest says of its boot, with the instance that it has; raises a
-            ``MetadataError`` if the guest is to send it again, having logged why.
-        note_served: take note of the snapshot that a run is answered from; returns at once.
+        shell: who runs it; without one, the driver is asked directly and nothing is kept.
     """
 
+    shell: "Shell | None" = None
+    _own: ClassVar[frozenset[str]] = frozenset()  # the methods of _ANSWERS that a subclass has of its own
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._own = frozenset(name for name in _ANSWERS if getattr(cls, name) is not getattr(VMClient, name))
+
     def __init__(self, vm_name: str, writer: Writer, driver: "Driver") -> None:
-        self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+        self.logger = _logger(f"{type(self).__module__}.{type(self).__name__}")
         self.vm_name = vm_name
         self.vm_bios_uuid: uuid.UUID | None = None
         self.vm_vc_uuid: uuid.UUID | None = None
         self.vm_token = ""
         self.writer = writer
         self.driver = driver
-        self.take_snapshot: Callable[[], Awaitable[Snapshot | Refusal | None]] = self._ask_driver
-        self.snapshot_at_hand: Callable[[], Snapshot | None] = self._ask_driver_at_hand
-        self.may_serve: Callable[[InstanceData, str], Awaitable[str | None]] = self._serve_unlimited
-        self.take_report: Callable[[InstanceData, Report], Awaitable[None]] = self._drop_report
-        self.note_served: Callable[[Snapshot], None] = self._note_nothing
         self.clock: Callable[[], float] = time.monotonic
         self._runs = Runs(self)
-        self.answers_in_version_2 = all(
-            getattr(type(self), name) is getattr(VMClient, name) for name in _WRITERS
-        )
+        self.answers_in_version_2 = self._own.isdisjoint(_WRITERS)
         self._status = ""  # of the answer to the packet at hand
         self._wrote = False  # whether a packet of version 1 went out for it
         self._left_run: str | None = None  # in whose middle version 2 was left
-        self._unknown_codes: set[str] = set()
+        self._unknown_codes: tuple[str, ...] = ()
+
+    @property
+    def answers_at_hand(self) -> bool:
+        """Whether ``answer_at_hand`` may stand in for ``receive``: no answer is a subclass's own."""
+        return not self._own and vars(self).keys().isdisjoint(_ANSWERS)
+
+    def answer_at_hand(self, packet: Packet, given: Mapping[str, str] | None) -> str:
+        """Answer a request for a document as ``receive`` does; ``given`` are its options of version 2.
+
+        Raises:
+            NotAtHandError: something has to be waited for, or it is none of the requests that every guest
+                sends: that is for ``receive``. Nothing was sent.
+        """
+        code = packet.code
+        if code not in _VERSION_1:
+            raise NotAtHandError
+        try:
+            request = version2.request_of(packet, given) if packet.payload else None
+        except ProtocolError:
+            raise NotAtHandError from None
+        if request is not None:
+            if request.fault:
+                raise NotAtHandError
+            answer = self._runs.answer_at_hand(request)
+            self.logger.debug("%r < %s", self.vm_name, code)
+            self._say(answer, request.response_code, request.id)
+            return answer.status
+        response_code, name, secrets = _VERSION_1[code]
+        snapshot = self._runs.version_1_at_hand(secrets)
+        self.logger.debug("%r < %s", self.vm_name, code)
+        if snapshot is not None:
+            self._say_in_version_1(response_code, getattr(snapshot, name) or _NOTHING)
+        return ""
 
     async def receive(self, packet: Packet) -> str:
         """Answer one packet; return the status word it was answered with.
@@ -191,13 +248,13 @@ class VMClient:
 
     async def write_userdata(self) -> None:
         """Send user-data, or nothing where there is no instance, or one whose secrets are not served."""
-        if snapshot := await self._runs.version_1_secrets():
-            await self.write(PacketCode.RESPONSE_USERDATA, snapshot.documents.user_data)
+        if snapshot := await self._runs.version_1(secrets=True):
+            await self._write_document(PacketCode.RESPONSE_USERDATA, snapshot.userdata)
 
     async def write_vendordata(self) -> None:
         """Send vendor-data, as user-data; an instance without has an empty one."""
-        if snapshot := await self._runs.version_1_secrets():
-            await self.write(PacketCode.RESPONSE_VENDORDATA, snapshot.documents.vendor_data or b"")
+        if snapshot := await self._runs.version_1(secrets=True):
+            await self._write_document(PacketCode.RESPONSE_VENDORDATA, snapshot.vendordata or _NOTHING)
 
     async def documents(self) -> nocloud.Documents | None:
         """Return this VM's documents, all from one snapshot of its instance, for answers of version 1.
@@ -211,6 +268,46 @@ class VMClient:
     def forget(self) -> None:
         """Drop the snapshots that are kept; the shell calls it when the VM has been silent for a while."""
         self._runs.forget()
+
+    # What its shell does for it
+
+    async def take_snapshot(self) -> Snapshot | Refusal | None:
+        """Fetch what answers this VM, as ``Driver.get_snapshot`` returns it.
+
+        Raises:
+            DriverBusyError: the driver takes its time; its call goes on, and the next request waits for it.
+        """
+        return await self.shell.take_snapshot() if self.shell else self.driver.get_snapshot(self)
+
+    def snapshot_at_hand(self) -> Snapshot | None:
+        """Return the same if nothing has to be waited for, else None."""
+        return self.shell.snapshot_at_hand() if self.shell else self.driver.snapshot_at_hand(self)
+
+    async def may_serve(self, instance: InstanceData, run: str) -> str | None:
+        """Say why user-data and vendor-data, which an instance limits, may not go out; None if they may.
+
+        ``run`` is its id, "" in version 1. Asked once a run, before the first byte goes.
+        """
+        if self.shell:
+            return await self.shell.may_serve(instance, run)
+        # Who counts runs keeps them over a restart; nobody does here.
+        return "this server does not keep what 'serve' in this VM's definition asks for"
+
+    async def take_report(self, instance: InstanceData, report: Report) -> None:
+        """Take what the guest says of its boot, with the instance that it has.
+
+        Raises:
+            MetadataError: the guest is to send it again; why was logged.
+        """
+        if self.shell:
+            await self.shell.take_report(instance, report)
+
+    def note_served(self, snapshot: Snapshot) -> None:
+        """Take note of the snapshot that a run is answered from."""
+        if self.shell:
+            self.shell.note_served(snapshot)
+
+    # Answers
 
     async def _answer(self, request: Request) -> Answer:
         if request.fault:
@@ -258,31 +355,30 @@ class VMClient:
         return Answer(Status.OK)
 
     async def _send(self, answer: Answer, code: str, request_id: str) -> None:
-        """Send an answer of version 2, on a line of its own, and wait until the port takes more."""
+        """Send an answer of version 2, and wait until the port takes more."""
         self._status = answer.status
+        self._say(answer, code, request_id)
+        await self.writer.drain()
+
+    def _say(self, answer: Answer, code: str, request_id: str) -> None:
         self.logger.debug("%r > %s %s, %d bytes", self.vm_name, code, answer.status, len(answer.payload))
         # Whatever stands on the line, half an answer of version 1 or a prompt, ends here.
         self.writer.write(b"\r\n" + encode(answer.packet(code, request_id)))
+
+    async def _write_document(self, code: str, document: Document) -> None:
+        """Send a document in version 1, by ``write`` if this client has its own."""
+        if "write" in self._own or "write" in vars(self):
+            await self.write(code, document.content)
+            return
+        self._wrote = True
+        self._say_in_version_1(code, document)
         await self.writer.drain()
 
-    async def _ask_driver(self) -> Snapshot | Refusal | None:
-        return self.driver.get_snapshot(self)
-
-    def _ask_driver_at_hand(self) -> Snapshot | None:
-        return self.driver.snapshot_at_hand(self)
-
-    async def _serve_unlimited(self, instance: InstanceData, run: str) -> str | None:
-        # Who counts runs keeps them over a restart; nobody does here.
-        limited = instance.serve is not None
-        return "this server does not keep what 'serve' in this VM's definition asks for" if limited else None
-
-    async def _drop_report(self, instance: InstanceData, report: Report) -> None:
-        return
-
-    def _note_nothing(self, snapshot: Snapshot) -> None:
-        return
+    def _say_in_version_1(self, code: str, document: Document) -> None:
+        self.logger.debug("%r > %s, %d bytes", self.vm_name, code, len(document.content))
+        self.writer.write(document.line(code))
 
     def _note_unknown(self, code: str) -> None:
         if code not in self._unknown_codes and len(self._unknown_codes) < MAX_UNKNOWN_CODES:
-            self._unknown_codes.add(code)
+            self._unknown_codes += (code,)
             self.logger.warning("%r sent the packet code %r, which nobody answers", self.vm_name, code)

@@ -50,6 +50,7 @@ class Talk:
     def receive(self, *packets: Packet) -> None:
         for packet in packets:
             self.session.receive(packet)
+        self.session.answer()
 
     async def answers(self) -> list[Answered]:
         """Wait until no packet is in line; return the answers since the last call."""

@@ -44,6 +44,24 @@ def test_output_comes_out_once_and_in_order_however_it_is_taken(
     assert port.unsent == 0
 
 
+def test_what_waits_in_many_ports_is_copied_by_none() -> None:
+    shared = b"x" * 1000
+    ports = [Port(max_line=100) for _ in range(3)]
+    for port in ports:
+        port.send(shared)
+        port.send(b"more")
+    assert all(port.take(1000) is shared for port in ports)
+    assert [port.unsent for port in ports] == [4] * 3
+
+
+def test_what_is_large_is_taken_in_pieces_without_moving_the_rest() -> None:
+    port, shared = Port(max_line=100), bytes(range(256)) * 64
+    port.send(shared)
+    pieces = [port.take(1000) for _ in range(17)]
+    assert b"".join(pieces) == shared
+    assert (len(pieces[-1]), port.unsent, port.take(1)) == (384, 0, b"")
+
+
 def test_lines_are_bounded_by_the_port_s_limit() -> None:
     port = Port(max_line=4)
     assert port.lines.feed(b"1234\n12345\n1\n") == [b"1234", b"1"]

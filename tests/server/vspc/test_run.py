@@ -27,7 +27,7 @@ def test_the_snapshot_of_each_run_is_noted_once_and_nothing_of_who_gets_none() -
         vm.ask("userdata", run)
     assert len(vm.served) == 2
     wait(vm.runs.version_1())
-    wait(vm.runs.version_1_secrets())
+    wait(vm.runs.version_1(secrets=True))
     assert len(vm.served) == 3
     assert all(isinstance(snapshot, Snapshot) for snapshot in vm.served)
     vm = VM(None)

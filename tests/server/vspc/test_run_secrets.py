@@ -1,10 +1,12 @@
 """Who may have user-data and vendor-data in a run: asked once, before the first byte goes out."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from tests.server.vspc.runs import FIRST, SECOND, SECRET, VM, wait, web
+from tests.server.vspc import runs
+from tests.server.vspc.runs import FIRST, SECOND, SECRET, VM, wait
 from vmw_cloudinit_metadata.errors import DriverBusyError
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc.run import (
@@ -15,6 +17,19 @@ from vmw_cloudinit_metadata.vspc.run import (
 )
 from vmw_cloudinit_metadata.vspc.snapshot import Document
 from vmw_cloudinit_metadata.vspc.version2 import Status
+
+
+def web(userdata: str, **parts: Any) -> InstanceData:
+    """Return an instance that says how long its secrets are served."""
+    return runs.web(userdata, **{"serve": {"until-reported": True}, **parts})
+
+
+def test_an_instance_that_does_not_limit_its_secrets_is_asked_about_by_nobody() -> None:
+    vm = VM(runs.web("secret"))
+    vm.sentence = "no more"
+    assert vm.ask().payload == b"secret"
+    assert wait(vm.runs.version_1(secrets=True))
+    assert vm.asked_for == []
 
 
 def test_who_may_have_secrets_is_asked_once_a_run_and_before_the_first_byte() -> None:
@@ -71,7 +86,7 @@ def test_a_decision_that_fails_is_none_and_is_asked_for_again(caplog: pytest.Log
     for _ in range(2):
         assert (vm.ask().status, vm.ask().pairs) == (Status.BUSY, (("retry", "5"),))
     assert len(caplog.messages) == 1
-    assert wait(vm.runs.version_1_secrets()) is None
+    assert wait(vm.runs.version_1(secrets=True)) is None
     assert "'web-01' not given its secrets: who decides raised OSError in" in caplog.text
     assert SECRET not in caplog.text
     vm.may_serve = decide
@@ -101,7 +116,7 @@ def test_user_data_that_takes_longer_than_a_first_boot_waits_is_said_once(
     assert caplog.messages == []
     for run in (SECOND, FIRST, SECOND):
         vm.ask(run=run, limit=1)
-    wait(vm.runs.version_1_secrets())
+    wait(vm.runs.version_1(secrets=True))
     assert caplog.messages == [
         "'web-01' gets 1,036,801 bytes of user-data and vendor-data:"
         " 120 s on a line of 115200 baud, less if they compress"
@@ -116,13 +131,13 @@ def test_how_long_it_takes_is_not_said_of_what_is_not_served(caplog: pytest.LogC
 
 
 def test_secrets_of_version_1_are_asked_for_once_a_snapshot() -> None:
-    vm = VM(web(serve={"until": datetime.now(UTC)}))
+    vm = VM(web("secret", serve={"until": datetime.now(UTC)}))
     assert wait(vm.runs.version_1())
     assert vm.asked_for == []
-    assert wait(vm.runs.version_1_secrets())
-    assert wait(vm.runs.version_1_secrets())
+    assert wait(vm.runs.version_1(secrets=True))
+    assert wait(vm.runs.version_1(secrets=True))
     assert vm.asked_for == [""]
     vm.now += SNAPSHOT_SECONDS
     vm.sentence = "no more"
-    assert wait(vm.runs.version_1_secrets()) is None
+    assert wait(vm.runs.version_1(secrets=True)) is None
     assert wait(vm.runs.version_1()) is not None

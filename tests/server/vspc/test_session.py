@@ -75,6 +75,7 @@ class Talk:
     def receive(self, *packets: Packet) -> None:
         for packet in packets:
             self.session.receive(packet)
+        self.session.answer()
 
     async def answered(self) -> bytes:
         """Wait until no packet is in line; return what was sent."""

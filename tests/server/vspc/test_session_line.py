@@ -74,9 +74,9 @@ def test_a_packet_is_looked_at_once_however_many_are_in_line(
         looked_at = []
         question = session_module._question
 
-        def look_at(packet: Packet) -> object:
+        def look_at(packet: Packet, given: dict[str, str] | None) -> object:
             looked_at.append(packet)
-            return question(packet)
+            return question(packet, given)
 
         monkeypatch.setattr(session_module, "_question", look_at)
         talk.receive(request("metadata"))

@@ -125,7 +125,7 @@ def test_the_documents_of_one_boot_come_from_one_snapshot() -> None:
     assert dialogue.driver.asked == 2
 
 
-def test_a_slow_driver_does_not_shorten_the_snapshot() -> None:
+def test_a_slow_driver_does_not_shorten_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     dialogue = Dialogue(web())
 
     async def slow() -> Snapshot:
@@ -133,7 +133,7 @@ def test_a_slow_driver_does_not_shorten_the_snapshot() -> None:
         dialogue.driver.asked += 1
         return Snapshot(web())
 
-    dialogue.client.take_snapshot = slow
+    monkeypatch.setattr(dialogue.client, "take_snapshot", slow)
     dialogue.ask("REQUEST_METADATA", "REQUEST_USERDATA", "REQUEST_NETWORKDATA")
     assert dialogue.driver.asked == 1
 

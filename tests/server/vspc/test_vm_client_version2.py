@@ -61,7 +61,7 @@ class Guest(Dialogue):
             assert instance.metadata.hostname == "web-01"
             self.reports.append(report)
 
-        self.client.take_report = keep
+        self.client.take_report = keep  # type: ignore[method-assign]
         return self
 
 
@@ -333,12 +333,12 @@ def test_a_report_of_a_vm_that_is_not_served_is_not_taken(instance: Any, status:
     assert guest.reports == []
 
 
-def test_a_report_that_cannot_be_kept_is_to_come_again() -> None:
+def test_a_report_that_cannot_be_kept_is_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(instance: InstanceData, report: Report) -> None:
         raise StateError("no space left on device")
 
     guest = Guest(web())
-    guest.client.take_report = fail
+    monkeypatch.setattr(guest.client, "take_report", fail)
     answer = guest.reports_of_itself()
     assert (answer.status, answer.options["retry"]) == ("busy", "5")
     assert answer.payload == b"the server cannot keep reports; see its log"
