@@ -85,9 +85,10 @@ SERVER = {
         *("vspc.access", "vspc.keeping", "vspc.port", "vspc.report", "vspc.run", "vspc.snapshot"),
         *("vspc.vm_client", "vspc.workers"),
     },
+    "vspc.noting": {"errors", "log", "state", "vspc.snapshot", "vspc.workers"},
     "vspc.keeping": {
         *("drivers.driver", "errors", "instance", "log", "state"),
-        *("vspc.report", "vspc.snapshot", "vspc.vm_client", "vspc.workers"),
+        *("vspc.noting", "vspc.report", "vspc.snapshot", "vspc.vm_client", "vspc.workers"),
     },
     "vspc.tls": {"errors"},
     "vspc.protocol": {"errors", "log", "vspc.connection", "vspc.tls"},
@@ -124,7 +125,15 @@ SERVER = {
 
 # A rule of its own: these touch sockets and threads, the others are given bytes, a clock and callables.
 MAY_IMPORT_ASYNCIO = {
-    *("vspc.keeping", "vspc.listening", "vspc.protocol", "vspc.server", "vspc.session", "vspc.workers"),
+    *(
+        "vspc.keeping",
+        "vspc.listening",
+        "vspc.noting",
+        "vspc.protocol",
+        "vspc.server",
+        "vspc.session",
+        "vspc.workers",
+    ),
     *("simulator", "cli"),
     "vspc.tls",  # ssl alone, and of that what needs no socket
 }

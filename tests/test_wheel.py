@@ -169,6 +169,7 @@ vmw_cloudinit_metadata/vspc/events.py
 vmw_cloudinit_metadata/vspc/handshake.py
 vmw_cloudinit_metadata/vspc/keeping.py
 vmw_cloudinit_metadata/vspc/listening.py
+vmw_cloudinit_metadata/vspc/noting.py
 vmw_cloudinit_metadata/vspc/port.py
 vmw_cloudinit_metadata/vspc/protocol.py
 vmw_cloudinit_metadata/vspc/report.py

@@ -39,6 +39,27 @@ def answer(code: str, payload: bytes, pairs: Pairs) -> Packet:
     return Packet(code, payload, text + _SUM + _answer_sum(code, payload, text))
 
 
+def begin_answer(code: str, payload: bytes) -> Tuple[bytes, int]:
+    """Return the line of an answer up to its options, and the sum so far: many answers may begin the same.
+
+    Raises:
+        PacketError: the code holds characters that would break the line apart.
+    """
+    begun = encode(Packet(code, payload), end=b"#")
+    return begun, binascii.crc32(begun)
+
+
+def end_answer(begun: Tuple[bytes, int], pairs: Pairs, end: bytes = b"\r\n") -> bytes:
+    """Return the line of an answer, ``end`` included, that begins so and has these options.
+
+    Raises:
+        PacketError: a key or a value holds characters that would break the line apart.
+    """
+    beginning, total = begun
+    text = _join(pairs).encode()
+    return b"%b%b;sum=%08x%b" % (beginning, text, binascii.crc32(text, total) & 0xFFFFFFFF, end)
+
+
 def read_request(packet: Packet) -> Optional[Dict[str, str]]:
     """Return the options of a request; None if its payload is none of version 2, or its sum is wrong."""
     if not packet.payload:

@@ -254,7 +254,7 @@ class InstanceData:
         """Return this instance as the VM with these UUIDs gets it, with an ``instance-id`` if it has none.
 
         It is the VC UUID, which vCenter keeps through migrations and restores, else the BIOS UUID; as text in
-        lower case.
+        lower case. The rest is shared with this one.
 
         Raises:
             DefinitionError: it has none, and neither UUID is known.
@@ -266,10 +266,10 @@ class InstanceData:
             raise DefinitionError(
                 "metadata.instance-id: is missing, and the VM has not told a UUID to make it of"
             )
-        metadata = self.metadata.copy()
+        metadata = copy.copy(self.metadata)
         metadata.instance_id, metadata.written_id = str(known), ""
-        other = self.copy()
-        other.metadata = metadata
+        other = copy.copy(self)
+        other._metadata = metadata
         return other
 
     def validate(self) -> None:

@@ -64,6 +64,8 @@ def test_what_would_break_the_line_apart_is_refused(pair: Tuple[str, str]) -> No
         options.request("REQUEST_X", [pair])
     with pytest.raises(PacketError):
         options.answer("RESPONSE_X", b"", [pair])
+    with pytest.raises(PacketError):
+        options.end_answer(options.begin_answer("RESPONSE_X", b""), [pair])
 
 
 values = st.text(st.characters(min_codepoint=32, max_codepoint=126, blacklist_characters="#!;"), max_size=20)
@@ -77,6 +79,15 @@ def test_what_is_sent_is_what_is_read(pairs: List[Tuple[str, str]], payload: byt
     expected = dict(reversed(pairs))
     assert options.read_request(decode(encode(options.request("REQUEST_X", pairs)))) == expected
     assert options.read_answer(decode(encode(options.answer("RESPONSE_X", payload, pairs)))) == expected
+
+
+@given(pairs_of_any_kind, st.binary(max_size=200))
+def test_a_line_that_is_begun_once_ends_as_each_answer_does(
+    pairs: List[Tuple[str, str]], payload: bytes
+) -> None:
+    begun = options.begin_answer("RESPONSE_X", payload)
+    for some in (pairs, pairs[:1]):
+        assert options.end_answer(begun, some) == encode(options.answer("RESPONSE_X", payload, some))
 
 
 @given(st.binary(max_size=40), st.integers(min_value=0), st.integers(min_value=1, max_value=255))

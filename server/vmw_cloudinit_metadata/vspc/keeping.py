@@ -20,6 +20,7 @@ from vmw_cloudinit_metadata.state.records import DamagedError
 from vmw_cloudinit_metadata.state.reports import KeptReport, Reports
 from vmw_cloudinit_metadata.state.served import ServedRecords
 from vmw_cloudinit_metadata.state.windows import Windows, name_of
+from vmw_cloudinit_metadata.vspc.noting import Noting
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
@@ -30,14 +31,12 @@ STATE_SECONDS = 20.0
 # When a guest asks again, then.
 RETRY_SECONDS = 5
 
-# Reports of all VMs that wait for the driver, as after a power failure. A driver that falls farther behind
-# gets no more of them.
+# Reports of all VMs that wait for the driver, as after a power failure, and what they take in memory: usual
+# ones a tenth of that, the largest there may be all of it. A driver that falls farther behind gets no more.
 MAX_WAITING_REPORTS = 10_000
-
-# Documents of all VMs that wait for the disk, to be kept for `show --diff`. While a disk hangs, what is more
-# than this is not kept. The smaller number is what waits beside the documents of each VM.
-MAX_UNKEPT_BYTES = 64 * 1024 * 1024
-UNKEPT_BYTES = 4096
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+# What waits beside the texts of each.
+REPORT_BYTES = 2048
 
 # A boot has two reports, and may bring those of the boot before. A guest that sends more than this in that
 # time has to wait: each is written to the disk, and stands in the driver's line.
@@ -65,14 +64,13 @@ class Keeping:
         self.directory = directory
         self._windows = Windows(directory) if directory else None
         self._reports = Reports(directory) if directory else None
-        self._served = ServedRecords(directory) if directory else None
+        self._noting = Noting(ServedRecords(directory), self._complain) if directory else None
         self._window_workers, self._report_workers, self._driver_workers = Workers(1), Workers(1), Workers(1)
-        self._served_workers = Workers(1)
         self._take_report = driver.take_report
         self._driver_takes_reports = type(driver).take_report is not Driver.take_report
-        self._waiting: set[asyncio.Task[None]] = set()  # reports on their way to the driver
-        self._unkept: set[asyncio.Task[None]] = set()  # what was served, on its way to the disk
-        self._unkept_bytes = 0
+        self._waiting: deque[tuple[VMClient, Report, int]] = deque()  # for the driver; the last is the size
+        self._waiting_bytes = 0
+        self._telling: asyncio.Task[None] | None = None
         self._failures = Throttle(LOG_SECONDS)
 
     def keeper(self, client: VMClient, logger: Callable[[], ConnectionLog]) -> "Keeper":
@@ -106,59 +104,46 @@ class Keeping:
         """Give a report to a driver that takes them, when it has time; no VM waits for that."""
         if not self._driver_takes_reports:
             return
-        if len(self._waiting) >= MAX_WAITING_REPORTS:
-            fault = f"{MAX_WAITING_REPORTS} reports wait for the driver; it does not get the next ones"
-            self._complain(fault, fault)
+        size = REPORT_BYTES + len(repr(report))
+        if len(self._waiting) >= MAX_WAITING_REPORTS or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            fault = "reports wait for the driver; it does not get the next ones"
+            self._complain(f"{len(self._waiting)} {fault}", fault)
             return
-        task = asyncio.get_running_loop().create_task(self._tell_driver(client, report))
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        self._waiting.append((client, report, size))
+        self._waiting_bytes += size
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell_driver())
 
     def note_served(self, vm_name: str, snapshot: Snapshot) -> None:
         """Keep what a VM is served, when the disk has time; no VM waits for that."""
-        if self._served is None:
-            return
-        size = snapshot.size + UNKEPT_BYTES
-        if self._unkept_bytes + size > MAX_UNKEPT_BYTES:
-            return
-        self._unkept_bytes += size
-        task = asyncio.get_running_loop().create_task(self._note_served(self._served, vm_name, snapshot))
-        self._unkept.add(task)
-        task.add_done_callback(self._unkept.discard)
+        if self._noting is not None:
+            self._noting.note(vm_name, snapshot)
 
     async def close(self, seconds: float) -> None:
         """Wait so long for the driver to take what was reported; then let the threads end."""
-        if waiting := [*self._waiting, *self._unkept]:
-            await asyncio.wait(waiting, timeout=max(0.0, seconds))
-        for task in (*self._waiting, *self._unkept):
-            task.cancel()
-        for workers in (
-            self._window_workers,
-            self._report_workers,
-            self._driver_workers,
-            self._served_workers,
-        ):
+        tasks = [task for task in (self._telling, self._noting and self._noting.task) if task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=max(0.0, seconds))
+        if self._telling is not None:
+            self._telling.cancel()
+        if self._noting is not None:
+            self._noting.close()
+        for workers in (self._window_workers, self._report_workers, self._driver_workers):
             workers.close()
 
-    async def _note_served(self, served: ServedRecords, vm_name: str, snapshot: Snapshot) -> None:
-        name, claimed = snapshot.instance.source or vm_name, snapshot.instance.claimed
+    async def _tell_driver(self) -> None:
         try:
-            # Etags are made in that thread, too.
-            await self._served_workers.run(lambda: served.note(name, vm_name, snapshot.by_name, claimed))
-        except Exception as error:
-            fault = str(error) if isinstance(error, StateError) else describe(error)
-            self._complain(f"what VMs are served is not kept for 'show --diff': {fault}", fault)
+            while self._waiting:
+                client, report, size = self._waiting[0]
+                try:
+                    await self._driver_workers.run(self._take_report, client, report)
+                except Exception as error:
+                    name, fault = printable(client.vm_name), describe(error)
+                    self._complain(f"the driver could not take the report of {name}: {fault}", fault)
+                self._waiting.popleft()
+                self._waiting_bytes -= size
         finally:
-            self._unkept_bytes -= snapshot.size + UNKEPT_BYTES
-
-    async def _tell_driver(self, client: VMClient, report: Report) -> None:
-        try:
-            await self._driver_workers.run(self._take_report, client, report)
-        except Exception as error:
-            fault = describe(error)
-            self._complain(
-                f"the driver could not take the report of {printable(client.vm_name)}: {fault}", fault
-            )
+            self._telling = None
 
     async def _in_time(self, workers: Workers, function: Callable[..., _T], *args: object) -> _T:
         try:
@@ -184,9 +169,8 @@ class Keeper:
         self._client = client
         self._logger = logger
         self._last_report: Report | None = None
-        self._reported: deque[float] = deque(
-            maxlen=MAX_REPORTS
-        )  # when the last ones came, by the loop's clock
+        # When the last ones came, by the loop's clock.
+        self._reported: deque[float] = deque(maxlen=MAX_REPORTS)
         self._lines: defaultdict[str, Throttle] = defaultdict(lambda: Throttle(LOG_SECONDS))
 
     async def may_serve(self, instance: InstanceData, run: str) -> str | None:

@@ -19,7 +19,7 @@ from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS, NotAtHandError
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
-from vmw_cloudinit_metadata.vspc.vm_client import BROKEN
+from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, VMClient
 from vmw_cloudinit_metadata.vspc.workers import Workers
 from vmw_cloudinit_wire import Packet, options
 
@@ -179,6 +179,8 @@ class Session:
         if self._silence is not None:
             self._silence.cancel()
         # The client holds us, and so does its writer: unless we let go of it, all wait to be freed together.
+        # Whoever has the client yet, as a driver that is told of a report, does not need its documents.
+        VMClient.forget(self.client)
         self._keeper = None
         self.client = weakref.proxy(self.client)
 

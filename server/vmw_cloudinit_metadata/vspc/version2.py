@@ -5,7 +5,6 @@ answered are the VMClient's.
 """
 
 import enum
-import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +15,6 @@ from vmw_cloudinit_wire import Packet, options
 
 # What a line of 115200 baud carries in two seconds: a broken piece costs no more to send again.
 MAX_PIECE = 16 * 1024
-
-# Of a piece of text a tenth less than at the fastest level is sent, 80 ms at 115200 baud, for a millisecond's
-# work.
-GZIP_LEVEL = 6
 
 REQUEST, RESPONSE = "REQUEST_", "RESPONSE_"
 
@@ -88,15 +83,17 @@ class Answer:
     status: Status
     payload: bytes = b""
     pairs: tuple[tuple[str, str], ...] = ()
+    begun: tuple[bytes, int] | None = None  # its line, if the payload was encoded for others before
 
     def __repr__(self) -> str:
         """Show no payload: it may be a secret."""
         return f"<Answer {self.status} {len(self.payload)} bytes>"
 
-    def packet(self, code: str, request_id: str) -> Packet:
-        """Return the answer to the request with this id, as a packet of this code."""
-        head = ("v", "2"), ("id", request_id), ("status", str(self.status))
-        return options.answer(code, self.payload, [*head, *self.pairs])
+    def line(self, code: str, request_id: str) -> bytes:
+        """Return the answer to the request with this id, as the line of a packet of this code."""
+        head = ("v", "2"), ("id", request_id), ("status", self.status.value)
+        begun = self.begun or options.begin_answer(code, self.payload)
+        return options.end_answer(begun, (*head, *self.pairs))
 
 
 def refusal(status: Status, sentence: str, retry: int | None = None) -> Answer:
@@ -169,20 +166,10 @@ def answer(request: Request, snapshot: Snapshot) -> Answer:
     if request.offset > total:
         # How long it is stays unsaid: it may be a secret that is not served any more.
         return refusal(Status.INVALID, f"offset= is beyond the end of {request.document}")
-    payload, encoding = _piece(request, document)
+    piece = document.piece(request.response_code, request.offset, request.limit, request.gzip)
     place = ("offset", str(request.offset)), ("total", str(total)), ("etag", etag)
-    return Answer(Status.OK, payload, (*place, *encoding, *docs))
-
-
-def _piece(request: Request, document: Document) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-    """Return the bytes that were asked for, compressed where that helps, and how they are encoded."""
-    piece = document.content[request.offset : request.offset + request.limit]
-    if request.gzip:
-        # Each piece by itself, so that one that is lost costs no other.
-        compressed = gzip.compress(piece, GZIP_LEVEL, mtime=0)
-        if len(compressed) < len(piece):
-            return compressed, (("enc", "gzip"),)
-    return piece, ()
+    encoding = (("enc", "gzip"),) if piece.compressed else ()
+    return Answer(Status.OK, piece.payload, (*place, *encoding, *docs), piece.begun)
 
 
 def _response_code(code: str) -> str:

@@ -363,7 +363,7 @@ class VMClient:
     def _say(self, answer: Answer, code: str, request_id: str) -> None:
         self.logger.debug("%r > %s %s, %d bytes", self.vm_name, code, answer.status, len(answer.payload))
         # Whatever stands on the line, half an answer of version 1 or a prompt, ends here.
-        self.writer.write(b"\r\n" + encode(answer.packet(code, request_id)))
+        self.writer.write(b"\r\n" + answer.line(code, request_id))
 
     async def _write_document(self, code: str, document: Document) -> None:
         """Send a document in version 1, by ``write`` if this client has its own."""

@@ -187,6 +187,27 @@ def test_a_driver_that_takes_its_time_with_a_report_holds_up_no_guest_and_not_th
     ]
 
 
+def test_reports_that_wait_for_the_driver_are_bounded_in_bytes(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeping, "MAX_WAITING_BYTES", 2 * keeping.REPORT_BYTES + 4000)
+    driver = limited()
+    driver.held["report"] = threading.Event()
+
+    async def test() -> None:
+        async with serving(driver) as site:
+            vm = await site.vm("web-01")
+            for number in range(4):
+                assert await report(vm, errors=["x" * 1500], retries=number) == "ok"
+            driver.held["report"].set()
+
+    run(test())
+    assert len(driver.reports) == 2
+    assert [line for line in caplog.messages if "wait for the driver" in line] == [
+        "2 reports wait for the driver; it does not get the next ones"
+    ]
+
+
 def test_what_was_reported_reaches_the_driver_before_the_server_ends(run: Run) -> None:
     driver = limited()
     driver.held["report"] = threading.Event()

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from tests.support.peer import METADATA, PATIENCE, USERDATA, Instances, Run, ser
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.state.served import Served, ServedRecords
-from vmw_cloudinit_metadata.vspc import keeping
-from vmw_cloudinit_metadata.vspc.snapshot import Document
+from vmw_cloudinit_metadata.vspc import noting
+from vmw_cloudinit_metadata.vspc.keeping import Keeping
+from vmw_cloudinit_metadata.vspc.snapshot import Document, Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient
 
 WELL = b"#cloud-config\n{}\n"
@@ -130,7 +132,7 @@ def test_a_disk_that_hangs_holds_up_no_vm_and_no_memory(
         noted.append(vm_name)
 
     monkeypatch.setattr(ServedRecords, "note", hang)
-    monkeypatch.setattr(keeping, "MAX_UNKEPT_BYTES", 2 * (keeping.UNKEPT_BYTES + 200))
+    monkeypatch.setattr(noting, "MAX_UNKEPT_BYTES", 2 * (noting.UNKEPT_BYTES + 200))
 
     async def test() -> None:
         async with serving(limited(), state=state) as site:
@@ -179,3 +181,77 @@ def test_a_bug_in_it_harms_no_vm_either(
     (line,) = [line for line in caplog.messages if "show --diff" in line]
     assert line.startswith("what VMs are served is not kept for 'show --diff': ValueError in ")
     assert "hunter2" not in caplog.text
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the VMs that the disk is asked about from now on."""
+    noted: list[str] = []
+    note = ServedRecords.note
+
+    def count(records: ServedRecords, name: str, vm_name: str, *more: Any) -> None:
+        noted.append(vm_name)
+        note(records, name, vm_name, *more)
+
+    monkeypatch.setattr(ServedRecords, "note", count)
+    return noted
+
+
+def snapshot(name: str, userdata: str = "x", claimed: bool = False) -> Snapshot:
+    instance = InstanceData({"metadata": {"instance-id": "i-1", "hostname": "web"}, "userdata": userdata})
+    instance.source, instance.claimed = name, claimed
+    return Snapshot(instance)
+
+
+def test_a_vm_that_boots_as_before_costs_neither_task_nor_disk(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = counted(monkeypatch)
+
+    async def test() -> None:
+        keeping = Keeping(state, Instances({}))
+        for userdata in ("one", "one", "two", "two", "one"):
+            keeping.note_served("web-01", snapshot("web-01", userdata))
+            keeping.note_served("web-01", snapshot("web-01", userdata))
+            if task := keeping._noting and keeping._noting.task:
+                await task
+        await keeping.close(1.0)
+
+    asyncio.run(test())
+    assert len(noted) == 3
+    assert etag(state, "web-01") == Document.of(b"one").etag
+
+
+def test_what_many_vms_are_served_is_written_by_one_task(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = counted(monkeypatch)
+
+    async def test() -> None:
+        keeping = Keeping(state, Instances({}))
+        for number in range(2 * noting.BATCH + 1):
+            keeping.note_served(f"web-{number}", snapshot(f"web-{number}"))
+        assert len(asyncio.all_tasks()) == 2  # with this one
+        await keeping.close(20.0)
+
+    asyncio.run(test())
+    assert len(noted) == 2 * noting.BATCH + 1
+
+
+def test_names_that_are_made_up_push_out_no_others(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noting, "MAX_VMS", 3)
+    noted = counted(monkeypatch)
+
+    async def test() -> None:
+        keeping = Keeping(state, Instances({}))
+        keeping.note_served("web-01", snapshot("web-01"))
+        for number in range(10):
+            keeping.note_served(f"made-up-{number}", snapshot(f"made-up-{number}", claimed=True))
+        assert keeping._noting
+        assert (len(keeping._noting._noted), len(keeping._noting._claimed)) == (1, 3)
+        keeping.note_served("web-01", snapshot("web-01"))
+        await keeping.close(20.0)
+
+    asyncio.run(test())
+    assert noted.count("web-01") == 1

@@ -1,3 +1,5 @@
+import base64
+import gzip
 import hashlib
 import uuid
 import weakref
@@ -68,6 +70,34 @@ def test_user_data_is_held_once_and_not_as_text_as_well() -> None:
     assert snapshot.instance.userdata is snapshot.userdata.content
     assert snapshot.vendordata is not None
     assert snapshot.instance.vendordata is snapshot.vendordata.content
+
+
+def test_a_piece_is_compressed_and_encoded_once_for_all_who_ask_for_the_same() -> None:
+    document = Document.of(b"# a comment\n" * 2000)
+    piece = document.piece("RESPONSE_USERDATA", 0, 4096, True)
+    assert piece.compressed
+    assert gzip.decompress(piece.payload) == document.content[:4096]
+    assert piece.begun[0] == b"!!RESPONSE_USERDATA#" + base64.b64encode(piece.payload) + b"#"
+    assert document.piece("RESPONSE_USERDATA", 0, 4096, True) is piece
+    assert document.piece("RESPONSE_USERDATA", 0, 4096, False).payload == document.content[:4096]
+
+
+def test_a_document_in_one_piece_is_not_copied_and_limits_beyond_its_end_are_the_same() -> None:
+    document = Document.of(b"#!/bin/sh\n")
+    piece = document.piece("RESPONSE_USERDATA", 0, 4096, True)
+    assert piece.payload is document.content  # it would get no smaller
+    assert document.piece("RESPONSE_USERDATA", 0, 16384, True) is piece
+
+
+def test_a_guest_that_asks_for_ever_other_pieces_fills_no_memory() -> None:
+    document = Document.of(bytes(100_000))
+    for offset in range(1000):
+        assert document.piece("RESPONSE_USERDATA", offset, 16384, False).payload == bytes(16384)
+        assert len(document._pieces) <= 20
+
+
+def test_a_repr_of_a_piece_shows_no_content() -> None:
+    assert repr(Document.of(SECRET.encode()).piece("RESPONSE_USERDATA", 0, 99, False)) == "<Piece 7 bytes>"
 
 
 def test_a_vm_with_an_instance_id_of_its_own_shares_all_but_meta_data() -> None:

@@ -34,8 +34,7 @@ def ask(snapshot: Snapshot, document: str, **more: Any) -> Answered:
     asked = version2.read_request(decode(encode(request(document, request_id=ID, **more))))
     assert asked is not None
     assert asked.fault == ""
-    answer = version2.answer(asked, snapshot).packet(asked.response_code, asked.id)
-    return read(decode(encode(answer)))
+    return read(decode(version2.answer(asked, snapshot).line(asked.response_code, asked.id)))
 
 
 # Requests
@@ -74,7 +73,7 @@ def test_what_has_no_code_to_answer_with_is_version_1(code: str) -> None:
 def test_the_longest_code_can_be_answered() -> None:
     asked = version2.read_request(options.request("REQUEST_" + "X" * 55, [("run", RUN), ("id", ID)]))
     assert asked is not None
-    encode(Answer(Status.UNSUPPORTED).packet(asked.response_code, asked.id))
+    assert decode(Answer(Status.UNSUPPORTED).line(asked.response_code, asked.id)).code == asked.response_code
 
 
 @pytest.mark.parametrize(
@@ -275,8 +274,8 @@ def test_options_of_any_kind_are_answered_or_broken(
     assert asked is not None
     if asked.fault:
         return
-    answer = version2.answer(asked, web(b"0123456789")).packet(asked.response_code, asked.id)
-    assert read(decode(encode(answer))).options["id"] == asked.id
+    answer = version2.answer(asked, web(b"0123456789")).line(asked.response_code, asked.id)
+    assert read(decode(answer)).options["id"] == asked.id
 
 
 @patient
