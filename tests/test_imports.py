@@ -83,7 +83,7 @@ SERVER = {
     "vspc.session": {
         *("drivers.driver", "errors", "instance", "log", "wire"),
         *("vspc.access", "vspc.keeping", "vspc.port", "vspc.report", "vspc.run", "vspc.snapshot"),
-        *("vspc.vm_client", "vspc.workers"),
+        *("vspc.timeouts", "vspc.vm_client", "vspc.workers"),
     },
     "vspc.noting": {"errors", "log", "state", "vspc.snapshot", "vspc.workers"},
     "vspc.keeping": {
@@ -103,6 +103,7 @@ SERVER = {
             "vspc.listening",
             "vspc.port",
             "vspc.protocol",
+            "vspc.run",
             "vspc.session",
             "vspc.timeouts",
             "vspc.tls",

@@ -24,9 +24,9 @@ from vmw_cloudinit_metadata.config import Settings
 from vmw_cloudinit_metadata.drivers.loader import load_driver
 from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.state.directory import StateDirectory
-from vmw_cloudinit_metadata.vspc.admission import Network, Tokens
+from vmw_cloudinit_metadata.vspc.admission import RESERVED_DESCRIPTORS, Network, Tokens
 from vmw_cloudinit_metadata.vspc.events import Limits
-from vmw_cloudinit_metadata.vspc.server import RESERVED_DESCRIPTORS, ServerOptions, VSPCServer
+from vmw_cloudinit_metadata.vspc.server import ServerOptions, VSPCServer
 from vmw_cloudinit_metadata.vspc.tls import Certificate
 
 # VMW_CLOUDINIT_METADATA_LISTEN is --listen.

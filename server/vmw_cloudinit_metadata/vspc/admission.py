@@ -7,6 +7,7 @@ network that lets it, and a token is known to whoever may read the VM's settings
 import ipaddress
 import logging
 import re
+import resource
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # An old and a new one while they are rotated, or one a site; each costs a comparison a connection.
 MAX_TOKENS = 64
+
+# Descriptors that are not connections: listeners, logs, the definitions that are being read.
+RESERVED_DESCRIPTORS = 64
 
 # Who is refused tries again, and every VM of a site may be: of each reason there is a line so often.
 REFUSAL_SECONDS = 10.0
@@ -175,3 +179,9 @@ class Admission:
     def count_refusal(self, kind: str) -> int:
         """Count a connection that is refused for a reason of this kind; return how many to log now, or 0."""
         return self._refusals[kind].count()
+
+
+def most_connections() -> int:
+    """Return how many connections this process has descriptors for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (1 << 20) if soft == resource.RLIM_INFINITY else max(1, soft - RESERVED_DESCRIPTORS)

@@ -5,7 +5,6 @@ import contextlib
 import functools
 import importlib
 import logging
-import resource
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +15,13 @@ from vmw_cloudinit_metadata.errors import ConfigurationError
 from vmw_cloudinit_metadata.log import ConnectionLog, address_text, describe
 from vmw_cloudinit_metadata.state.directory import StateDirectory
 from vmw_cloudinit_metadata.vspc import connection, events
-from vmw_cloudinit_metadata.vspc.admission import Admission, Network, Tokens, is_loopback
+from vmw_cloudinit_metadata.vspc.admission import Admission, Network, Tokens, is_loopback, most_connections
 from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
 from vmw_cloudinit_metadata.vspc.keeping import Keeping
 from vmw_cloudinit_metadata.vspc.listening import BACKLOG, TLS_NAME, open_sockets
 from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
+from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS
 from vmw_cloudinit_metadata.vspc.session import Session
 from vmw_cloudinit_metadata.vspc.timeouts import Timeouts
 from vmw_cloudinit_metadata.vspc.tls import Certificate
@@ -34,9 +34,6 @@ DEFAULT_TLS_PORT = 13371
 # One read. No VM sends more than a few hundred bytes at a time; who sends more waits for its next turn of the
 # loop, and nobody else does for long (6 ms for the worst there is, nothing but telnet negotiations).
 RECEIVE_BUFFER = 4 * 1024
-
-# Descriptors that are not connections: listeners, logs, the definitions that are being read.
-RESERVED_DESCRIPTORS = 64
 
 # The loop's timers may come a little before their time; a vMotion is over only after its own.
 TIMER_SLACK = 0.01
@@ -101,6 +98,7 @@ class VSPCServer:
         self.identifying: Timeouts[VSPCProtocol]  # connections that have not said which VM they carry
         self.naming: Timeouts[VSPCProtocol]  # and those that were asked for its UUIDs
         self.closing: Timeouts[VSPCProtocol]  # connections that are to be closed when all is sent
+        self.silent: Timeouts[Session]  # whose VMs have asked for nothing lately
         self._running = False  # connections are taken
         self._told_to_stop = False
         self._listeners: list[asyncio.Server] = []
@@ -108,7 +106,7 @@ class VSPCServer:
         self._sessions: dict[Port, Session] = {}
         self._admission = Admission(
             self.options.allow,
-            self.options.max_connections or max(1, _descriptors() - RESERVED_DESCRIPTORS),
+            self.options.max_connections or most_connections(),
             self.options.max_connections_per_address,
         )
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
@@ -148,6 +146,7 @@ class VSPCServer:
         self.identifying = Timeouts(loop, seconds, VSPCProtocol.time_is_up)
         self.naming = Timeouts(loop, connection.UUID_SECONDS, VSPCProtocol.go_on_without_uuids)
         self.closing = Timeouts(loop, seconds, VSPCProtocol.abort)
+        self.silent = Timeouts(loop, RUN_SECONDS, Session.forget)
         self._vmotions = VMotionTable(self.loop.time, self._admission.most)
         sockets = open_sockets(self.options.listen, self.options.tls_listen, self.options.inherited)
         self._running = True
@@ -186,10 +185,10 @@ class VSPCServer:
                         await self._empty.wait()
             for protocol in list(self._protocols):
                 protocol.abort()
-        for timeouts in (self.identifying, self.naming, self.closing):
-            timeouts.close()
         for session in list(self._sessions.values()):
             session.close()
+        for timeouts in (self.identifying, self.naming, self.closing, self.silent):
+            timeouts.close()
         self._sessions.clear()
         await self._keeping.close(deadline - self.loop.time())
         try:
@@ -340,9 +339,8 @@ class VSPCServer:
         self.identifying.stop(protocol)
         protocol.logger.is_about(port.identity.name, port.identity.port)
         try:
-            session = Session(
-                port, protocol, self.driver, self._workers, self.options.max_unsent, self._keeping
-            )
+            shared = self._workers, self.options.max_unsent, self._keeping, self.silent
+            session = Session(port, protocol, self.driver, *shared)
         except Exception as error:
             protocol.logger.error("closed: the driver made no client for it: %s", describe(error))
             protocol.abort()
@@ -385,12 +383,6 @@ class VSPCServer:
                     vmotion.port, f"lost: its vMotion was not completed in {VMOTION_SECONDS:g} s"
                 )
         self._watch_vmotions()
-
-
-def _descriptors() -> int:
-    """Return how many files this process may have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

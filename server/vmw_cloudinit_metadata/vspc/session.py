@@ -19,6 +19,7 @@ from vmw_cloudinit_metadata.vspc.port import Port
 from vmw_cloudinit_metadata.vspc.report import Report
 from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS, NotAtHandError
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
+from vmw_cloudinit_metadata.vspc.timeouts import Timeouts
 from vmw_cloudinit_metadata.vspc.vm_client import BROKEN, VMClient
 from vmw_cloudinit_metadata.vspc.workers import Workers
 from vmw_cloudinit_wire import Packet, options
@@ -37,9 +38,6 @@ FIRST_REQUEST = "REQUEST_METADATA"
 
 # Packets that are answered before other VMs have their turn again.
 MAX_AT_ONCE = 8
-
-# The loop's timers may come a little before their time.
-TIMER_SLACK = 0.01
 
 # A guest may ask as fast as it likes; the log takes a line of each kind, and of each way a boot can end, only
 # this often.
@@ -68,13 +66,14 @@ class _InLine(NamedTuple):
 class Session:
     """Serve one VM. Its client is the driver's, made when the VM is identified; this is the client's shell.
 
-    ``keeping`` is what outlives it; None: nothing does.
+    ``keeping`` is what outlives it; None: nothing does. ``silent`` are the sessions whose VMs have asked for
+    nothing since; they are told to ``forget``.
     """
 
     # Thousands are idle, and most of them for ever: what is seldom used is made when it is needed.
     __slots__ = (
-        *("__weakref__", "_answered", "_at_hand", "_call", "_call_expires", "_driver", "_keeper", "_keeping"),
-        *("_loop", "_max_unsent", "_patience", "_room", "_sent", "_silence", "_task", "_throttles"),
+        *("__weakref__", "_at_hand", "_call", "_call_expires", "_driver", "_keeper", "_keeping"),
+        *("_loop", "_max_unsent", "_patience", "_room", "_sent", "_silent", "_task", "_throttles"),
         *("_waiting", "_workers", "carrier", "client", "port"),
     )
 
@@ -86,6 +85,7 @@ class Session:
         workers: Workers,
         max_unsent: int,
         keeping: Keeping | None = None,
+        silent: "Timeouts[Session] | None" = None,
     ) -> None:
         identity = port.identity
         if identity is None:
@@ -106,8 +106,7 @@ class Session:
         self._call: asyncio.Task[Snapshot | Refusal | None] | None = None  # of the driver: one at a time
         self._call_expires = math.inf  # by the clock of the loop, once it has ended
         self._patience: float | None = None  # how long the packet being answered may wait for it
-        self._silence: asyncio.TimerHandle | None = None
-        self._answered = 0.0  # when the last packet was
+        self._silent = silent or Timeouts(self._loop, RUN_SECONDS, Session.forget)
         self._sent = 0
         self._throttles: dict[str, Throttle] | None = None
         self.client = driver.new_client(identity.name, SerialWriter(self))
@@ -176,8 +175,7 @@ class Session:
         for task in (self._task, self._call):
             if task is not None:
                 task.cancel()
-        if self._silence is not None:
-            self._silence.cancel()
+        self._silent.stop(self)
         # The client holds us, and so does its writer: unless we let go of it, all wait to be freed together.
         # Whoever has the client yet, as a driver that is told of a report, does not need its documents.
         VMClient.forget(self.client)
@@ -195,20 +193,15 @@ class Session:
 
     def _watch_silence(self) -> None:
         # Documents of a VM that asks for nothing more need not be kept until it leaves.
-        self._answered = self._loop.time()
-        if self._silence is None:
-            self._silence = self._loop.call_later(RUN_SECONDS, self._check_silence)
+        self._silent.stop(self)
+        self._silent.start(self)
 
-    def _check_silence(self) -> None:
-        """Forget what is kept for a VM that is silent; one timer does for all packets it sends meanwhile."""
-        self._silence = None
-        seconds = self._answered + RUN_SECONDS - self._loop.time()
-        if self._task is None and seconds <= TIMER_SLACK:
+    def forget(self) -> None:
+        """Drop what is kept for a VM that goes on asking: it has been silent for ``RUN_SECONDS``."""
+        if self._task is None:  # or it is being answered, and its silence begins after that
             self._throttles = None
             self.client.forget()
             self._drop_old_call()
-        else:
-            self._silence = self._loop.call_later(max(seconds, 1.0), self._check_silence)
 
     # What its client asks for
 

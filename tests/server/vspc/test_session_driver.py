@@ -12,6 +12,7 @@ from tests.support.peer import Run
 from tests.support.version2 import request
 from vmw_cloudinit_metadata.instance import InstanceData
 from vmw_cloudinit_metadata.vspc import session as session_module
+from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS
 from vmw_cloudinit_metadata.vspc.snapshot import Snapshot
 from vmw_cloudinit_metadata.vspc.vm_client import VMClient, Writer
 from vmw_cloudinit_wire import Packet
@@ -71,9 +72,8 @@ def test_a_driver_that_was_asked_is_waited_for_whatever_is_at_hand_meanwhile(run
 def silence(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the VM been silent for as long as it takes to be forgotten, at the loop's next turn."""
     monkeypatch.setattr(session_module, "RUN_SECONDS", 0.0)
-    assert talk.session._silence
-    talk.session._silence.cancel()
-    asyncio.get_running_loop().call_soon(talk.session._check_silence)
+    assert talk.session in talk.session._silent
+    asyncio.get_running_loop().call_soon(talk.session.forget)
 
 
 # A driver that takes its time
@@ -320,21 +320,34 @@ def test_a_vm_that_has_been_silent_for_a_minute_is_forgotten(
     run(test())
 
 
-def test_the_minute_begins_anew_with_every_packet_and_one_timer_does_for_all(run: Run) -> None:
+def test_the_minute_begins_anew_with_every_packet_and_sets_no_timer(run: Run) -> None:
     async def test() -> None:
         talk = Talk()
+        silent = talk.session._silent
         await talk.ask("metadata")
-        timer = talk.session._silence
+        deadline, timer = silent._deadlines[talk.session], silent._timer
+        while talk.session._loop.time() == deadline - RUN_SECONDS:
+            await asyncio.sleep(0.001)
         await talk.ask("userdata")
-        assert timer is not None
-        assert talk.session._silence is timer
-        talk.session._check_silence()  # as if a minute had passed since the first
-        assert talk.session.client._runs._version_2
-        again = talk.session._silence
-        assert again not in (None, timer)
+        assert silent._deadlines[talk.session] > deadline
+        assert silent._timer is timer
         talk.session.close()
-        assert again is not None
-        assert again.cancelled()
-        timer.cancel()
+        assert talk.session not in silent
+        silent.close()
+
+
+def test_a_vm_that_is_being_answered_is_not_silent(run: Run) -> None:
+    async def test() -> None:
+        talk = Talk()
+        assert (await talk.ask("metadata")).status == "ok"
+        release = talk.driver.hold()
+        talk.receive(request("metadata", run="00000002"))
+        await talk.driver.until_held()
+        talk.session.forget()
+        assert talk.session.client._runs._version_2
+        release()
+        assert [answer.status for answer in await talk.answers()] == ["ok"]
+
+    run(test())
 
     run(test())
