@@ -49,6 +49,7 @@ vmw_cloudinit_guest/scrub.py
 vmw_cloudinit_guest/seed.py
 vmw_cloudinit_guest/serialport.py
 vmw_cloudinit_guest/status.py
+vmw_cloudinit_guest/usage.py
 vmw_cloudinit_guest/version1.py
 vmw_cloudinit_guest/version2.py
 vmw_cloudinit_metadata/__init__.py

@@ -11,8 +11,8 @@ import json
 import signal
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
 
-from vmw_cloudinit_guest import config, paths
-from vmw_cloudinit_guest.arguments import parser
+from vmw_cloudinit_guest import arguments, config, paths
+from vmw_cloudinit_guest.arguments import Arguments
 from vmw_cloudinit_guest.config import Settings
 from vmw_cloudinit_guest.console import Level, say
 from vmw_cloudinit_guest.errors import (
@@ -69,10 +69,10 @@ class _Stopped(BaseException):
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command line; return the exit code. Wrong usage exits with 2, as argparse does."""
-    arguments = parser().parse_args(argv)
+    given = arguments.parse(argv)
     try:
         with _signals_raised():
-            return _COMMANDS[arguments.command](arguments)
+            return _COMMANDS[given.command](given)
     except GuestError as error:
         say(Level.ERROR, str(error))
         return EXIT_CODES[type(error)]
@@ -81,20 +81,20 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 128 + stopped.number
 
 
-def _fetch(arguments: Any) -> int:
+def _fetch(given: Arguments) -> int:
     from vmw_cloudinit_guest.fetch import fetch  # pyserial is for this command alone
 
-    settings, faults = _settings(arguments, root="/")
+    settings, faults = _settings(given, root="/")
     _warn_of([f"{fault}; passed over" for fault in faults])
-    if arguments.port:
-        settings = settings._replace(port=config.read_port(arguments.port))
-    if arguments.seed_dir:
-        settings = settings._replace(seed_directory=arguments.seed_dir)
+    if given.port:
+        settings = settings._replace(port=config.read_port(given.port))
+    if given.seed_dir:
+        settings = settings._replace(seed_directory=given.seed_dir)
     try:
-        trace = _trace if arguments.verbose else _no_trace
-        line = fetch(settings, arguments.timeout, _warn, trace, boot=arguments.boot)
+        trace = _trace if given.verbose else _no_trace
+        line = fetch(settings, given.timeout, _warn, trace, boot=given.boot)
     except SeedStaysError as error:
-        if not arguments.boot:
+        if not given.boot:
             raise
         _warn(str(error))
     else:
@@ -102,14 +102,14 @@ def _fetch(arguments: Any) -> int:
     return ExitCode.DONE
 
 
-def _report(arguments: Any) -> int:
+def _report(given: Arguments) -> int:
     from vmw_cloudinit_guest import after_boot, cloudinit_result
 
-    settings, faults = _settings(arguments, root="/")
+    settings, faults = _settings(given, root="/")
     _warn_of([f"{fault}; passed over" for fault in faults])
     directory, result = settings.seed_directory, cloudinit_result.read()
-    trace = _trace if arguments.verbose else _no_trace
-    if not arguments.boot:
+    trace = _trace if given.verbose else _no_trace
+    if not given.boot:
         return _tell([after_boot.send_report(directory, result, trace)])
     exit_code = _scrub(directory, result) if settings.scrub else ExitCode.DONE
     try:
@@ -131,38 +131,38 @@ def _scrub(directory: str, result: Any) -> ExitCode:
     return ExitCode.DONE
 
 
-def _enable(arguments: Any) -> int:
+def _enable(given: Arguments) -> int:
     from vmw_cloudinit_guest import activation, defeats
 
-    if arguments.at_install:
-        return _tell(activation.enable_at_install(arguments.root))
-    _tell(activation.enable(arguments.root))
-    _warn_of(defeats.find(arguments.root))
+    if given.at_install:
+        return _tell(activation.enable_at_install(given.root))
+    _tell(activation.enable(given.root))
+    _warn_of(defeats.find(given.root))
     return ExitCode.DONE
 
 
-def _disable(arguments: Any) -> int:
+def _disable(given: Arguments) -> int:
     from vmw_cloudinit_guest import activation
 
-    return _tell(activation.disable(arguments.root))
+    return _tell(activation.disable(given.root))
 
 
-def _seal(arguments: Any) -> int:
+def _seal(given: Arguments) -> int:
     from vmw_cloudinit_guest import activation, defeats
 
-    settings, faults = _settings(arguments, arguments.root)
+    settings, faults = _settings(given, given.root)
     _warn_of([f"{fault}; passed over" for fault in faults])
-    _tell(activation.seal(arguments.root, settings.seed_directory))
-    _warn_of(defeats.find(arguments.root))
+    _tell(activation.seal(given.root, settings.seed_directory))
+    _warn_of(defeats.find(given.root))
     return ExitCode.DONE
 
 
-def _status(arguments: Any) -> int:
+def _status(given: Arguments) -> int:
     from vmw_cloudinit_guest import status
 
-    settings, faults = _settings(arguments, arguments.root)
-    values = status.gather(settings, faults, arguments.root)
-    if arguments.format == "json":
+    settings, faults = _settings(given, given.root)
+    values = status.gather(settings, faults, given.root)
+    if given.format == "json":
         _tell([json.dumps(values)])
     else:
         _tell(status.as_lines(values))
@@ -179,7 +179,7 @@ _COMMANDS = {
 }
 
 
-def _settings(arguments: Any, root: str) -> Tuple[Settings, List[str]]:
+def _settings(given: Arguments, root: str) -> Tuple[Settings, List[str]]:
     """Return the settings of the file, and its faults; without the usual file there are the defaults.
 
     A mistake in the usual file must not keep a VM from booting: its lines are passed over.
@@ -187,9 +187,9 @@ def _settings(arguments: Any, root: str) -> Tuple[Settings, List[str]]:
     Raises:
         ConfigError: there is a mistake in a file that somebody has named.
     """
-    if not arguments.config:
+    if not given.config:
         return config.load(paths.under(root, paths.CONFIG), may_be_missing=True)
-    settings, faults = config.load(arguments.config)
+    settings, faults = config.load(given.config)
     if faults:
         raise ConfigError("; ".join(faults))
     return settings, faults

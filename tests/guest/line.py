@@ -7,7 +7,7 @@ import sys
 import termios
 import time
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Sequence
 
 import vmw_cloudinit_guest
 from tests.guest.conversation import ASKED, Version2Server, asked_for
@@ -44,10 +44,17 @@ class Pty:
 class Guest:
     """The command as a process of its own, while the test plays the host at the other end of the line."""
 
-    def __init__(self, line: Pty, *arguments: str, python: str = sys.executable, path: str = "") -> None:
+    def __init__(
+        self,
+        line: Pty,
+        *arguments: str,
+        python: str = sys.executable,
+        path: str = "",
+        command: Sequence[str] = (),
+    ) -> None:
         self.line = line
         self.process = subprocess.Popen(
-            [python, "-B", "-m", "vmw_cloudinit_guest", "fetch", *arguments],
+            [*(command or [python, "-B", "-m", "vmw_cloudinit_guest"]), "fetch", *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(GUEST), path])},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

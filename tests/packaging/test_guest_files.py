@@ -1,5 +1,6 @@
 """The files in packaging/guest, held against each other and against what the guest says of them."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.conversation import USERDATA, Version2Server
+from tests.guest.line import Guest, Pty
 from vmw_cloudinit_guest import defeats, paths
 from vmw_cloudinit_guest.after_boot import REPORT_SECONDS
 from vmw_cloudinit_guest.client import PROGRESS_SECONDS
@@ -118,7 +121,9 @@ def test_the_openrc_service_of_the_report_has_the_same_conditions_and_holds_up_n
     assert f"start-stop-daemon --start --background --exec {program} -- {arguments}\n" in text
 
 
-def test_the_wrapper_runs_the_private_copy_whatever_the_environment_says(tmp_path: Path) -> None:
+@pytest.fixture
+def wrapper(tmp_path: Path) -> Path:
+    """The program as the packages install it, in other places."""
     if not os.access("/usr/bin/python3", os.X_OK):
         pytest.skip("there is no /usr/bin/python3")
     private = tmp_path / "share"
@@ -126,12 +131,53 @@ def test_the_wrapper_runs_the_private_copy_whatever_the_environment_says(tmp_pat
         shutil.copytree(str(ROOT / "guest" / package), str(private / package))
     wrapper = tmp_path / "wrapper"
     wrapper.write_text((PACKAGING / "vmw-cloudinit-guest").read_text().replace(PRIVATE, str(private)))
+    return wrapper
+
+
+def test_the_wrapper_runs_the_private_copy_whatever_the_environment_says(
+    wrapper: Path, tmp_path: Path
+) -> None:
     trap = tmp_path / "trap"
     trap.mkdir()
     (trap / "argparse.py").write_text("raise SystemExit('imported from PYTHONPATH')")
     status = run(["sh", str(wrapper), "status", "--root", str(tmp_path)], PYTHONPATH=str(trap))
     assert status.returncode == 1
     assert status.stdout.startswith("next boot:   does not ask\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (
+            ["fetch", "--port", "/dev/null", "--seed-dir", "/nowhere/seed"],
+            6,
+            r".*null is not a serial port.*\n",
+        ),
+        (["fetch", "--timeout", "soon"], 2, r".*not a number of seconds above 0; see .*--help'\n"),
+        (["--version"], 0, r"vmw-cloudinit-guest \S+\n"),
+        (["fetch", "--help"], 0, r"usage: (.*\n)+  128 \+ N .*(.*\n)+"),
+    ],
+)
+def test_the_wrapper_says_all_there_is_to_say_and_ends_with_the_program_s_exit_code(
+    wrapper: Path, arguments: list[str], code: int, said: str
+) -> None:
+    ended = run(["sh", str(wrapper), *arguments])
+    assert ended.returncode == code
+    assert re.fullmatch(said, ended.stdout)
+
+
+def test_the_wrapper_fetches_over_a_tty(wrapper: Path, tmp_path: Path) -> None:
+    seed = tmp_path / "seed"
+    with contextlib.closing(Pty()) as line:
+        command = ["sh", str(wrapper)]
+        with contextlib.closing(
+            Guest(line, "--port", line.path, "--seed-dir", str(seed), command=command)
+        ) as guest:
+            guest.serve_version_2(Version2Server(), requests=3)
+            ended = guest.end()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.fullmatch(r"seed for i-0042 written from .*\n", ended.stdout)
+    assert (seed / "user-data").read_bytes() == USERDATA
 
 
 def test_the_script_for_clean_is_silent_where_the_package_is_gone(tmp_path: Path) -> None:

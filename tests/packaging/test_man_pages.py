@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from vmw_cloudinit_guest import arguments as guest
+from vmw_cloudinit_guest import usage as guest
 from vmw_cloudinit_metadata.cli.main import cli as server
 
 PAGES = Path(__file__).parents[2] / "packaging/man"
