@@ -82,6 +82,8 @@ class Version2Server:
         )
 
     def answer(self, line: bytes) -> bytes:
+        if decode(line).code == "REPORT_STATUS":
+            return self.acknowledge(line)
         code, asked = asked_for(line)
         self.requests.append((code, asked))
         if code in self.statuses:
@@ -101,6 +103,13 @@ class Version2Server:
         place = f"ok;offset={offset};total={len(content)};etag={etag(content)}"
         encoding = ";enc=gzip" if packed else ""
         return self.say(code, asked, place + encoding + docs, small if packed else piece)
+
+    def acknowledge(self, line: bytes) -> bytes:
+        """Return what a report is answered with."""
+        said = options.read_answer(decode(line))
+        assert said
+        self.requests.append(("REPORT", said))
+        return self.say("REPORT", said, "ok")
 
     def say(self, code: str, asked: Dict[str, str], status: str, payload: bytes = b"") -> bytes:
         """Return an answer: a status, and perhaps more options behind it."""

@@ -46,6 +46,16 @@ def test_all_documents_come_in_pieces_and_a_reboot_is_one_question(line: Pty, se
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in before} == before
 
 
+def test_a_usual_definition_is_a_question_for_each_document(line: Pty, seed_dir: Path) -> None:
+    user_data = b"#cloud-config\n" + b"# a line of thirty-two characters\n" * 119
+    assert len(user_data) > 4000
+    server = Version2Server(USERDATA=user_data, VENDORDATA=b"#cloud-config\n{}\n")
+    with guest_on(line, seed_dir) as guest:
+        guest.serve_version_2(server, requests=4)
+        assert guest.end().returncode == 0
+    assert server.codes == ["METADATA", "NETWORKDATA", "USERDATA", "VENDORDATA"]
+
+
 def test_what_is_new_comes_and_what_is_gone_goes(line: Pty, seed_dir: Path) -> None:
     with guest_on(line, seed_dir) as guest:
         guest.serve_version_2(Version2Server(VENDORDATA=b"old"), requests=4)
