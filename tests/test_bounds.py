@@ -146,6 +146,8 @@ BOUNDS = {
     "pieces.LARGEST_SIZE": "guest/test_pieces::a_size_doubles_up_to_16_384_and_halves_down_to_256",
     "pieces.MAX_DOCUMENT": "guest/test_pieces::a_document_that_is_too_large_is_refused_with_its_first_piece",
     "pieces.MAX_MISFITS": "guest/test_pieces::a_whole_of_another_etag_begins_anew_a_few_times",
+    "client.FEW_BYTES": "guest/test_client::of_one_that_arrives_fast_nothing_is",
+    "serialport.GATHER_SECONDS": "guest/test_serialport::what_comes_in_a_moment_is_gathered_into_one_read_if_that_is_wanted",
     "version2.MAX_SENTENCE": "guest/test_version2::a_server_s_sentence_is_bounded",
     "version2.MAX_RETRY": "guest/test_version2::a_busy_server_has_a_say_for_half_a_minute_at_most",
     "report.MAX_LINE": "guest/test_report::noise_is_no_acknowledgement",

@@ -23,6 +23,9 @@ from vmw_cloudinit_guest.errors import (
 )
 from vmw_cloudinit_guest.ids import fresh_id
 
+# Less than half of what the kernel holds for a tty: the line is slower than its reader, who may as well wait.
+FEW_BYTES = 2048
+
 # After the first good answer there is a server that knows this VM: the deadline is of no more use, since a
 # large answer on a slow line may take longer than any. From then on it is silence that counts.
 PROGRESS_SECONDS = 30.0
@@ -44,8 +47,11 @@ class Ports(abc.ABC):
         """Send the bytes; what cannot be sent is lost, as on any line."""
 
     @abc.abstractmethod
-    def read(self, seconds: float) -> List[Tuple[str, bytes]]:
-        """Wait up to so many seconds; return what came, and on which port. May return early with nothing."""
+    def read(self, seconds: float, gather: bool = False) -> List[Tuple[str, bytes]]:
+        """Wait up to so many seconds; return what came, and on which port. May return early with nothing.
+
+        With ``gather`` more is known to be on its way: once something has come, it is waited a moment for.
+        """
 
     @abc.abstractmethod
     def keep(self, name: str) -> None:
@@ -104,6 +110,7 @@ def fetch(
     began = clock()
     limit = began + timeout
     dialogues: Dict[str, Dialogue] = {}
+    gather = False
     while clock() < limit:
         wait = limit - clock()
         for name in ports.open():
@@ -114,9 +121,10 @@ def fetch(
             if request:
                 ports.write(name, request)
             wait = min(wait, dialogues[name].seconds_until_due(now))
-        for name, data in ports.read(wait):
+        for name, data in ports.read(wait, gather):
             dialogue = dialogues[name]
             dialogue.receive_data(data, clock())
+            gather = dialogue.arriving and len(data) < FEW_BYTES
             if dialogue.refusal:
                 raise _refused(name, dialogue.refusal)
             if dialogue.documents and dialogue.version:

@@ -84,6 +84,11 @@ class Dialogue:
         """The code of the answer to the question at hand; empty after the last."""
         return f"RESPONSE_{self._course.kind.code}" if self._course.kind else ""
 
+    @property
+    def arriving(self) -> bool:
+        """Whether the answer to the question at hand has begun, and its rest is still to come."""
+        return bool(self._course.kind and self._lines.size_from(self._beginning))
+
     def seconds_until_due(self, now: float) -> float:
         """Return for how long there is nothing to send, unless something is received."""
         return max(0.0, self._due - now)

@@ -1,4 +1,5 @@
 from typing import Dict, List, Optional, Tuple, Type
+from unittest.mock import ANY
 
 import pytest
 
@@ -6,6 +7,7 @@ from tests.guest.conversation import (
     ASKED,
     METADATA,
     PAYLOADS,
+    RANDOM,
     USERDATA,
     Clock,
     Log,
@@ -79,7 +81,7 @@ class FakePorts(Ports):
         if answer:
             self.coming.append((self.clock.now + server.delay, name, answer))
 
-    def read(self, seconds: float) -> List[Tuple[str, bytes]]:
+    def read(self, seconds: float, gather: bool = False) -> List[Tuple[str, bytes]]:
         self.stuck = self.stuck + 1 if seconds == 0 else 0
         assert self.stuck < 10, "the client does not wait"
         self.coming.sort()
@@ -348,3 +350,40 @@ def test_a_definition_that_changes_once_after_the_deadline_is_read_to_its_end() 
     server.half.documents["USERDATA"] = b"old" * 10_000
     world = World(ttyS1=server)
     assert world.fetch(timeout=4).documents.user_data == b"new" * 10_000
+
+
+class SlowLine(FakePorts):
+    """A line that gives so many bytes at a time, and fifty times as many if they are gathered."""
+
+    def __init__(self, clock: Clock, server: Server, size: int) -> None:
+        super().__init__(clock, {"ttyS1": server})
+        self.size = size
+        self.line = b""
+        self.reads: List[Tuple[bool, int]] = []
+
+    def read(self, seconds: float, gather: bool = False) -> List[Tuple[str, bytes]]:
+        for _, data in super().read(seconds):
+            self.line += data
+        size = 50 * self.size if gather else self.size
+        data, self.line = self.line[:size], self.line[size:]
+        self.reads.append((gather, len(data)))
+        return [("ttyS1", data)] if data else []
+
+
+def test_of_an_answer_that_arrives_slowly_the_rest_is_gathered_and_never_the_beginning() -> None:
+    server = NewServer()
+    server.half.documents.update(USERDATA=RANDOM[:4000], NETWORKDATA=None)
+    clock = Clock()
+    ports = SlowLine(clock, server, 40)
+    assert fetch(ports, 1, clock, Log(), {}, counted_ids()).documents.user_data == RANDOM[:4000]
+    # METADATA, then some 5,500 bytes of user-data.
+    assert ports.reads == [(False, 40), (True, ANY), (False, 40), (True, 2000), (True, 2000), (True, ANY)]
+
+
+def test_of_one_that_arrives_fast_nothing_is() -> None:
+    server = NewServer()
+    server.half.documents["USERDATA"] = RANDOM[:30_000]
+    clock = Clock()
+    ports = SlowLine(clock, server, 2048)
+    assert fetch(ports, 1, clock, Log(), {}, counted_ids()).documents.user_data == RANDOM[:30_000]
+    assert not any(gather for gather, _ in ports.reads)

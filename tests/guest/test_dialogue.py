@@ -143,6 +143,18 @@ def test_noise_does_not_put_off_the_next_request(guest: Conversation) -> None:
     assert guest.says(after=0.1) == "METADATA"
 
 
+def test_an_answer_is_arriving_from_its_code_to_the_end_of_its_line(guest: Conversation) -> None:
+    assert guest.says() == "METADATA"
+    answer = b"\r\nlogin: " + response("METADATA", METADATA, end=b"\n")
+    begun = answer.index(b"#")
+    for position, byte in enumerate(answer[:-1]):
+        assert guest.dialogue.arriving == (position > begun)
+        guest.hears(bytes([byte]))
+    assert guest.dialogue.arriving
+    guest.hears(answer[-1:])
+    assert not guest.dialogue.arriving
+
+
 def test_a_line_that_is_still_arriving_is_never_asked_for_twice() -> None:
     guest = answered_up_to("USERDATA")
     line = response("USERDATA", b"x" * 3000, end=b"\n")

@@ -36,7 +36,7 @@ class Line(Ports):
         pairs = [("v", "2"), ("id", report_id), ("status", status or self.status)]
         return b"\r\n" + encode(options.answer("RESPONSE_REPORT", b"", pairs))
 
-    def read(self, seconds: float) -> List[Tuple[str, bytes]]:
+    def read(self, seconds: float, gather: bool = False) -> List[Tuple[str, bytes]]:
         if self.coming and self.coming[0][0] <= self.clock.now + seconds:
             self.clock.now, name, data = self.coming.pop(0)
             return [(name, data)]

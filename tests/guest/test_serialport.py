@@ -4,6 +4,7 @@ import os
 import re
 import select
 import termios
+import threading
 import time
 import tty
 from pathlib import Path
@@ -161,6 +162,24 @@ def test_many_bytes_come_in_few_reads(line: Pty) -> None:
         assert received(ports, 3000) == b"x" * 3000
 
 
+def test_what_comes_in_a_moment_is_gathered_into_one_read_if_that_is_wanted(
+    line: Pty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: List[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        os.write(line.host, b"second")
+
+    with contextlib.closing(SerialPorts([line.path])) as ports:
+        (name,) = ports.open()
+        monkeypatch.setattr(time, "sleep", sleep)
+        assert ports.read(0.01, gather=True) == []  # nothing has come that more would belong to
+        os.write(line.host, b"first ")
+        assert ports.read(10, gather=True) == [(name, b"first second")]
+        assert waits == [serialport.GATHER_SECONDS]
+
+
 def test_ports_are_read_side_by_side(line: Pty, other_line: Pty) -> None:
     with contextlib.closing(SerialPorts([line.path, other_line.path])) as ports:
         first, second = ports.open()
@@ -224,6 +243,23 @@ def test_a_stuck_port_does_not_hold_up_the_others(line: Pty, monkeypatch: pytest
         (name,) = ports.open()
         ports.write(name, b"x" * 1000000)
         assert ports.open() == [name]
+
+
+def test_what_the_line_does_not_take_at_once_is_sent_when_it_does(line: Pty) -> None:
+    data = bytes(range(256)) * 400
+    with contextlib.closing(SerialPorts([line.path])) as ports:
+        (name,) = ports.open()
+        came = bytearray()
+
+        def host() -> None:
+            while len(came) < len(data):
+                came.extend(os.read(line.host, 4096))
+
+        reader = threading.Thread(target=host)
+        reader.start()
+        ports.write(name, data)
+        reader.join(10)
+    assert bytes(came) == data
 
 
 @pytest.mark.parametrize(

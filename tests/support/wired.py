@@ -153,7 +153,7 @@ class Line(Ports):
             self._connection.host.send_serial(spoiled)
         self._exchange()
 
-    def read(self, seconds: float) -> list[tuple[str, bytes]]:
+    def read(self, seconds: float, gather: bool = False) -> list[tuple[str, bytes]]:
         deadline = self.now + seconds
         while self.now < deadline:
             self._connect_if_due()
