@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.bench import boots, files, fleet, machine, programs, streams, tls
+from tests.bench import boots, files, fleet, guest, machine, programs, streams, tls
 from tests.bench.table import Row, text
 
 
@@ -42,6 +42,7 @@ def _parts(built: Path, scratch: Path) -> dict[str, Callable[[], Iterator[Row]]]
         "large": partial(fleet.measure_large, built, scratch),
         "files": partial(files.measure, built, scratch),
         "streams": streams.measure,
+        "guest": guest.measure,
     }
 
 
