@@ -216,3 +216,7 @@ class Report:
         end = "ActiveEnter" if properties["ActiveState"] == "active" else "InactiveEnter"
         began, ended = (int(properties[f"{which}TimestampMonotonic"]) for which in ("InactiveExit", end))
         return (ended - began) / 1e6
+
+    def cpu_seconds(self, unit: str) -> float:
+        """Return how long a unit has kept the processor, with all that it has started."""
+        return int(self.unit(unit)["CPUUsageNSec"]) / 1e9
