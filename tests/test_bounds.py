@@ -77,6 +77,7 @@ BOUNDS = {
     "vspc.connection.MAX_UNSENT_CONTROL": "server/vspc/test_connection_data::a_peer_that_reads_no_answers_is_cut_off",
     "vspc.connection.UUID_SECONDS": "server/vspc/test_connection::a_uuid_not_answered_for_two_seconds_is_absent",
     "vspc.tls.MAX_UNSENT": "server/vspc/test_tls::a_peer_that_does_not_read_what_it_asks_for_is_given_up",
+    "vspc.protocol.OPENING_SECONDS": "server/vspc/test_protocol_transport::a_host_that_waits_for_the_server_is_spoken_to",
     "vspc.protocol.SEND_BUFFER": "server/vspc/test_protocol_unread::a_vm_that_does_not_read_holds_no_more_than_is_stated_however_much_it_asks",
     "vspc.server.RECEIVE_BUFFER": "server/vspc/test_server::a_flood_delays_no_other_vm",
     "vspc.session.MAX_AT_ONCE": "server/vspc/test_session_at_hand::many_packets_of_a_read_let_other_vms_have_their_turn",

@@ -69,6 +69,12 @@ class VSPCConnection:
     after each call, and call ``check_deadline`` when ``deadline`` has come.
     """
 
+    __slots__ = (
+        *("_accept_token", "_accepted", "_agreed", "_arriving", "_asked", "_claims", "_clock", "_closed"),
+        *("_control", "_control_size", "_decoder", "_early_data", "_events", "_logger", "_peer"),
+        *("_unanswered", "_uri", "_verbose", "_vmotions", "deadline", "port"),
+    )
+
     def __init__(
         self,
         uri: str,
@@ -335,7 +341,9 @@ class VSPCConnection:
         if self._unanswered or not self._accepted or not self._claims.get("name") or self.port.identity:
             return
         self.deadline = None
+        self._unanswered = _NOTHING
         self.port.identity = VMIdentity(**self._claims)
+        self._claims.clear()
         self._events.append(VMIdentified(self.port))
         self._receive_early_data()
 
@@ -368,6 +376,7 @@ class VSPCConnection:
             self._violation("completed a vMotion that is not under way here")
             return
         self._vmotions.end(vmotion)
+        self._claims.clear()  # the port keeps its identity
         self.port = vmotion.port
         self.port.carrier = self
         self._events.append(VMotionCompleted(self.port))

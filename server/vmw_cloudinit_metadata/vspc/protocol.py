@@ -19,6 +19,10 @@ _logger = logging.getLogger("vmw_cloudinit_metadata.vspc")
 SEND_BUFFER = 16 * 1024
 SEND_PIECE = 16 * 1024
 
+# A host speaks first, at once, and gets what the server opens with and the answer in one segment; one that
+# waits for the server waits no longer than this.
+OPENING_SECONDS = 0.02
+
 
 class VSPCProtocol(asyncio.BufferedProtocol):
     """Carry a port between a transport and the server. Of a vMotion's two connections each has its own."""
@@ -57,10 +61,10 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if self.logger.isEnabledFor(logging.DEBUG):
             self.logger.debug("connected")
         self.transport.set_write_buffer_limits(high=SEND_BUFFER)
-        self.core = self._server.new_connection(self.address, self.logger)
+        self.core = self._server.new_connection(self.logger, self.address)
         self._open = True
         self._server.identifying.start(self)
-        self.flush()
+        self._server.opening.start(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the server's buffer: it is emptied before the loop turns to another connection."""
@@ -76,17 +80,17 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if self._closing:
             return
         data = server.receive_buffer[:nbytes].tobytes()
+        silent, self._silent = self._silent, False
+        if silent:
+            server.opening.stop(self)
         if self._tls is not None:
             self._receive_encrypted(self._tls, data)
-            return
-        if self._silent:
-            self._silent = False
-            if data[0] == HANDSHAKE:
-                reason = "speaks TLS, and this port does not: is its vSPC URI telnet://?"
-                server.log_end(self, "plain", logging.WARNING, "closed: %s", reason)
-                self.transport.abort()
-                return
-        self._receive(data)
+        elif silent and data[0] == HANDSHAKE:
+            reason = "speaks TLS, and this port does not: is its vSPC URI telnet://?"
+            server.log_end(self, "plain", logging.WARNING, "closed: %s", reason)
+            self.transport.abort()
+        else:
+            self._receive(data)
 
     def eof_received(self) -> None:
         """Take the peer's end of the stream: nobody is left to read what is unsent."""
@@ -184,7 +188,7 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         if not self._open:
             return
         self._open = False
-        for timeouts in (self._server.identifying, self._server.naming):
+        for timeouts in (self._server.opening, self._server.identifying, self._server.naming):
             timeouts.stop(self)
         self._cancel(self._unread_timer)
         self.core.receive_eof()

@@ -20,7 +20,7 @@ from vmw_cloudinit_metadata.vspc.connection import VSPCConnection
 from vmw_cloudinit_metadata.vspc.keeping import Keeping
 from vmw_cloudinit_metadata.vspc.listening import BACKLOG, TLS_NAME, open_sockets
 from vmw_cloudinit_metadata.vspc.port import Port
-from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
+from vmw_cloudinit_metadata.vspc.protocol import OPENING_SECONDS, VSPCProtocol
 from vmw_cloudinit_metadata.vspc.run import RUN_SECONDS
 from vmw_cloudinit_metadata.vspc.session import Session
 from vmw_cloudinit_metadata.vspc.timeouts import Timeouts
@@ -95,6 +95,7 @@ class VSPCServer:
         self.options = options or ServerOptions()
         self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.loop: asyncio.AbstractEventLoop
+        self.opening: Timeouts[VSPCProtocol]  # connections that have not said anything
         self.identifying: Timeouts[VSPCProtocol]  # connections that have not said which VM they carry
         self.naming: Timeouts[VSPCProtocol]  # and those that were asked for its UUIDs
         self.closing: Timeouts[VSPCProtocol]  # connections that are to be closed when all is sent
@@ -112,6 +113,7 @@ class VSPCServer:
         self._workers = Workers(DRIVER_THREADS if driver.thread_safe else 1)
         self._keeping = Keeping(self.options.state, driver)
         self._vmotions: VMotionTable
+        self.new_connection: Callable[[ConnectionLog, str], VSPCConnection]  # with its peer's address
         self._vmotion_timer: asyncio.TimerHandle | None = None  # of the vMotion that began first
         self._stopping = asyncio.Event()
         self._told_to_reload = asyncio.Event()
@@ -143,11 +145,20 @@ class VSPCServer:
         """
         self.loop = loop = asyncio.get_running_loop()
         seconds = self.options.identify_seconds
+        self.opening = Timeouts(loop, OPENING_SECONDS, VSPCProtocol.flush)
         self.identifying = Timeouts(loop, seconds, VSPCProtocol.time_is_up)
         self.naming = Timeouts(loop, connection.UUID_SECONDS, VSPCProtocol.go_on_without_uuids)
         self.closing = Timeouts(loop, seconds, VSPCProtocol.abort)
         self.silent = Timeouts(loop, RUN_SECONDS, Session.forget)
         self._vmotions = VMotionTable(self.loop.time, self._admission.most)
+        self.new_connection = functools.partial(
+            VSPCConnection,
+            self.uri,
+            self._vmotions,
+            loop.time,
+            self.options.limits,
+            accept_token=self.options.tokens.accept,
+        )
         sockets = open_sockets(self.options.listen, self.options.tls_listen, self.options.inherited)
         self._running = True
         addresses = []
@@ -187,7 +198,7 @@ class VSPCServer:
                 protocol.abort()
         for session in list(self._sessions.values()):
             session.close()
-        for timeouts in (self.identifying, self.naming, self.closing, self.silent):
+        for timeouts in (self.opening, self.identifying, self.naming, self.closing, self.silent):
             timeouts.close()
         self._sessions.clear()
         await self._keeping.close(deadline - self.loop.time())
@@ -253,18 +264,6 @@ class VSPCServer:
                 _logger.error("the %s as before: %s", what, error)
 
     # What connections ask of the server
-
-    def new_connection(self, address: str, logger: ConnectionLog) -> VSPCConnection:
-        """Make the core of a connection with the host of this address."""
-        return VSPCConnection(
-            self.uri,
-            self._vmotions,
-            self.loop.time,
-            self.options.limits,
-            logger,
-            address,
-            self.options.tokens.accept,
-        )
 
     def admit(self, protocol: VSPCProtocol) -> bool:
         """Count a connection in, or refuse it: not allowed, a limit is reached, or the server is stopping."""

@@ -28,11 +28,75 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
     def write(self, data: Any) -> None:
-        self.written = getattr(self, "written", b"") + bytes(data)
+        self.writes.append(bytes(data))
+
+    @property
+    def written(self) -> bytes:
+        return b"".join(self.writes)
 
     def abort(self) -> None:
         pass
+
+
+def receive(protocol: VSPCProtocol, *data: bytes) -> None:
+    """Let each be what one read brings."""
+    for each in data:
+        protocol.get_buffer(-1)[: len(each)] = each
+        protocol.buffer_updated(len(each))
+
+
+# What the server opens with: WILL BINARY, WILL SGA, DO BINARY, DO SGA, DO 232.
+OPENING = b"\xff\xfb\x00\xff\xfb\x03\xff\xfd\x00\xff\xfd\x03\xff\xfd\xe8"
+
+
+def test_a_handshake_takes_a_write_for_each_read_that_asks_for_something(run: Run) -> None:
+    async def test() -> None:
+        async with serving(Instances({})) as site:
+            protocol, wire = VSPCProtocol(site.server), Wire()
+            protocol.connection_made(wire)
+            assert wire.writes == []
+            receive(protocol, peer.WILL_AUTHENTICATION)
+            assert wire.writes == [OPENING + peer.DONT_AUTHENTICATION]
+            receive(protocol, peer.AGREE)
+            assert len(wire.writes) == 1
+            receive(protocol, peer.KNOWN_SUBOPTIONS_1 + peer.DO_PROXY)
+            assert len(wire.writes) == 2
+            assert wire.writes[1].endswith(peer.WILL_PROXY)
+            receive(protocol, peer.introduction("web-01"))
+            assert len(wire.writes) == 3
+            protocol.connection_lost(None)
+
+    run(test())
+
+
+def test_a_host_that_waits_for_the_server_is_spoken_to(run: Run) -> None:
+    async def test() -> None:
+        async with serving(Instances({})) as site:
+            vm = await site.connect()
+            await vm.take(OPENING)
+            await vm.send(peer.WILL_AUTHENTICATION)
+            await vm.take(peer.DONT_AUTHENTICATION)
+
+    run(test())
+
+
+def test_a_host_that_has_gone_is_not_spoken_to(run: Run) -> None:
+    async def test() -> None:
+        async with serving(Instances({})) as site:
+            protocol, wire = VSPCProtocol(site.server), Wire()
+            protocol.connection_made(wire)
+            protocol.eof_received()
+            protocol.connection_lost(None)
+            vm = await site.connect()
+            await vm.take(OPENING)
+            assert wire.writes == []
+
+    run(test())
 
 
 def test_the_end_of_a_stream_counts_once(run: Run) -> None:
@@ -47,9 +111,7 @@ def test_the_end_of_a_stream_counts_once(run: Run) -> None:
 
             def show_token(protocol: VSPCProtocol, wire: Wire) -> bytes:
                 protocol.connection_made(wire)
-                data = b"\xff\xfa\xe8\x2c" + token + b"\xff\xf0"
-                protocol.get_buffer(-1)[: len(data)] = data
-                protocol.buffer_updated(len(data))
+                receive(protocol, b"\xff\xfa\xe8\x2c" + token + b"\xff\xf0")
                 return wire.written
 
             assert peer.VMOTION_PEER_OK in show_token(*first)
