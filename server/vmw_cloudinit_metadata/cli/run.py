@@ -1,6 +1,7 @@
 """``run``: serve metadata until told to stop."""
 
 import contextlib
+import gc
 import os
 import resource
 from pathlib import Path
@@ -255,6 +256,7 @@ def run(
     )
     log.set_up(settings.log_level, settings.log_format)
     _raise_descriptor_limit()
+    _collect_garbage_rarely()
     VSPCServer(settings.uri, load_driver(settings.driver, settings.driver_options), settings.server).start()
 
 
@@ -281,6 +283,17 @@ def server_tokens(token: str | None, file: Path | None) -> Tokens:
     if token is not None and file is not None:
         raise ConfigurationError("there are both a token and a file of tokens: give one of them")
     return Tokens([] if token is None else [token], file)
+
+
+def _collect_garbage_rarely() -> None:
+    """Let the garbage collector look at everything once in some 15,000 VMs, not after every tenth round.
+
+    What a VM leaves is freed without it; cycles are for drivers to make. To look through what 16,000 VMs hold
+    takes 0.3 s, in which no VM is answered.
+    """
+    gc.freeze()  # what is imported stays
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, 100)
 
 
 def _raise_descriptor_limit() -> None:
