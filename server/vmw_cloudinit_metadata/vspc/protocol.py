@@ -28,7 +28,7 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     """Carry a port between a transport and the server. Of a vMotion's two connections each has its own."""
 
     __slots__ = (
-        *("_closing", "_open", "_server", "_silent", "_tls", "_unread_timer", "_writable"),
+        *("_closing", "_open", "_receiving", "_server", "_silent", "_tls", "_unread_timer", "_writable"),
         *("address", "core", "logger", "transport"),
     )
 
@@ -38,6 +38,7 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self._writable = True
         self._silent = True  # the peer has not said anything yet
         self._open = False  # admitted, and the peer's stream has not ended
+        self._receiving = False  # a read is being dealt with
         self._closing = False  # close when all is sent
         self._unread_timer: asyncio.TimerHandle | None = None  # runs while the peer takes no more
         self.address = ""
@@ -115,8 +116,12 @@ class VSPCProtocol(asyncio.BufferedProtocol):
         self.flush()
 
     def _receive(self, data: bytes) -> None:
-        self.core.receive_data(data)
-        self._server.handle_events(self)
+        self._receiving = True
+        try:
+            self.core.receive_data(data)
+            self._server.handle_events(self)
+        finally:
+            self._receiving = False
         if self.core.deadline is not None and self not in self._server.naming:
             self._server.naming.start(self)
         self.flush()
@@ -139,7 +144,9 @@ class VSPCProtocol(asyncio.BufferedProtocol):
     # What the server calls
 
     def flush(self) -> None:
-        """Send what is to be sent, as far as the peer takes it."""
+        """Send what is to be sent, as far as the peer takes it; what a read has brought about, together."""
+        if self._receiving:
+            return  # it ends with a flush
         while self._writable and not self.transport.is_closing():
             if self.transport.get_write_buffer_size() > SEND_BUFFER:
                 # uvloop writes at the end of its turn, and only then says whether the peer takes more.
