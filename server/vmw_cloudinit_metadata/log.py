@@ -4,13 +4,12 @@ Payloads, tokens and keys are never handed to a logger, at any level.
 """
 
 import contextlib
-import functools
 import json
 import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 from vmw_cloudinit_metadata import systemd
@@ -64,14 +63,33 @@ class TurnHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line, or let it wait."""
         try:
-            self._lines.append(self.format(record) + self.terminator)
-            at_once = record.levelno >= logging.WARNING or threading.get_ident() != self._thread
-            if self._call_soon is None or at_once:
-                self.flush()
-            elif len(self._lines) == 1:
-                self._call_soon(self._end_turn)
+            self._add(record.levelno, self.format(record))
         except Exception:
             self.handleError(record)
+
+    def say(
+        self, level: int, name: str, text: str, args: tuple[object, ...], about: Mapping[str, Any]
+    ) -> bool:
+        """Do what comes of a record of now, without one; return False if that takes one, or fails."""
+        form = self.formatter
+        if self.filters or self.level or not isinstance(form, LineFormatter):
+            return False
+        self.acquire()
+        try:
+            self._add(level, form.line(time.time(), level, name, text % args, about))
+        except Exception:
+            return False
+        finally:
+            self.release()
+        return True
+
+    def _add(self, level: int, line: str) -> None:
+        self._lines.append(line + self.terminator)
+        at_once = level >= logging.WARNING or threading.get_ident() != self._thread
+        if self._call_soon is None or at_once:
+            self.flush()
+        elif len(self._lines) == 1:
+            self._call_soon(self._end_turn)
 
     def flush(self) -> None:
         """Write the lines that wait; logging calls it at the end of the process, too."""
@@ -101,37 +119,54 @@ def by_turns(call_soon: Callable[[Callable[[], None]], object]) -> Iterator[None
 
 
 class _Clock:
-    """Write the times of records; what does not change within a second is made once in it."""
+    """Write times; what does not change within a second is made once in it."""
 
     def __init__(self, form: str, to_calendar: Callable[[float], time.struct_time]) -> None:
         self._form = form
         self._to_calendar = to_calendar
         self._latest = (-1, "")
 
-    def text(self, record: logging.LogRecord) -> str:
-        """Return the time of a record, without its milliseconds."""
+    def text(self, moment: float) -> str:
+        """Return a time in milliseconds; the form says all up to them."""
         second, text = self._latest
-        if second != int(record.created):
-            second = int(record.created)
+        if second != int(moment):
+            second = int(moment)
             text = time.strftime(self._form, self._to_calendar(second))
             self._latest = second, text
-        return text
+        return f"{text}{int((moment - second) * 1000):03d}"
 
 
-class TextFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
+    """Make lines: of records, and for ``ConnectionLog`` without one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        text = record.getMessage()
+        # Of an exception its place alone: its text may quote a secret.
+        if record.exc_info and record.exc_info[1]:
+            text += f"\n{describe(record.exc_info[1])}"
+        if record.stack_info:
+            text += f"\n{record.stack_info}"
+        return self.line(record.created, record.levelno, record.name, text, vars(record))
+
+    def line(self, moment: float, level: int, name: str, text: str, about: Mapping[str, Any]) -> str:
+        """Return a line of this time, level and logger; ``about`` may have a peer, a VM and its port."""
+        raise NotImplementedError
+
+
+class TextFormatter(LineFormatter):
     """Lines for people: time, level, logger, message."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._clock = _Clock("%Y-%m-%d %H:%M:%S", time.localtime)
+        self._clock = _Clock("%Y-%m-%d %H:%M:%S,", time.localtime)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
-        moment = f"{self._clock.text(record)},{record.msecs:03.0f}"
-        return f"{moment} {record.levelname} {record.name}: {_message(record)}"
+    def line(self, moment: float, level: int, name: str, text: str, about: Mapping[str, Any]) -> str:
+        """Return a line as logging writes it by itself."""
+        return f"{self._clock.text(moment)} {logging.getLevelName(level)} {name}: {text}"
 
 
-class JournalFormatter(logging.Formatter):
+class JournalFormatter(LineFormatter):
     """Lines for systemd's journal, which knows the time: each begins with its priority (sd-daemon(3))."""
 
     # Those of syslog(3).
@@ -143,42 +178,33 @@ class JournalFormatter(logging.Formatter):
         (logging.NOTSET, 7),
     )
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's lines, each with the priority, for each is an entry of the journal."""
-        priority = next(number for level, number in self._PRIORITIES if record.levelno >= level)
-        return f"<{priority}>{record.name}: {_message(record)}".replace("\n", f"\n<{priority}>")
+    def line(self, moment: float, level: int, name: str, text: str, about: Mapping[str, Any]) -> str:
+        """Return lines, each with the priority, for each is an entry of the journal."""
+        priority = next(number for least, number in self._PRIORITIES if level >= least)
+        return f"<{priority}>{name}: {text}".replace("\n", f"\n<{priority}>")
 
 
-class JSONFormatter(logging.Formatter):
+class JSONFormatter(LineFormatter):
     """An object a line, for programs: time, level, logger, peer, vm, port, message."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._clock = _Clock("%Y-%m-%dT%H:%M:%S", time.gmtime)  # RFC 3339
+        self._clock = _Clock("%Y-%m-%dT%H:%M:%S.", time.gmtime)  # RFC 3339
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON; ``peer``, ``vm`` and ``port`` are null where a line is about none."""
-        peer, vm, port = (getattr(record, name, None) for name in ("peer", "vm", "port"))
-        text = _message(record)
+    def line(self, moment: float, level: int, name: str, text: str, about: Mapping[str, Any]) -> str:
+        """Return a line of JSON; ``peer``, ``vm`` and ``port`` are null where it is about none."""
+        peer, vm, port = (about.get(key) for key in ("peer", "vm", "port"))
         return json.dumps(
             {
-                "time": f"{self._clock.text(record)}.{record.msecs:03.0f}Z",
-                "level": record.levelname.lower(),
-                "logger": record.name,
+                "time": f"{self._clock.text(moment)}Z",
+                "level": logging.getLevelName(level).lower(),
+                "logger": name,
                 "peer": peer,
                 "vm": vm or None,
                 "port": port or None,
                 "message": text.removeprefix(f"{_subject(peer, vm or '', port or '')}: ") if peer else text,
             }
         )
-
-
-def _message(record: logging.LogRecord) -> str:
-    """Return what a record says, and of an exception its place alone: the text of one may quote a secret."""
-    text = record.getMessage()
-    if record.exc_info and record.exc_info[1]:
-        text += f"\n{describe(record.exc_info[1])}"
-    return f"{text}\n{record.stack_info}" if record.stack_info else text
 
 
 def printable(text: str) -> str:
@@ -222,35 +248,20 @@ class ConnectionLog(logging.LoggerAdapter[logging.Logger]):
             return
         about = {"peer": self.peer, "vm": self.vm, "port": self.port}  # for JSONFormatter
         text, args = f"%s: {msg}", (self._subject, *args)
-        if kwargs or logging.getLogRecordFactory() is not logging.LogRecord:
+        # To make a record and to hand it on takes four times as long as its line, and each VM has three.
+        handler = None if kwargs else _only_handler(logger)
+        if handler is None or not handler.say(level, logger.name, text, args, about):
             logger.log(level, text, *args, extra=about, **kwargs)
-        else:
-            logger.handle(_record(logger.name, level, text, args, about))
 
 
-def _record(name: str, level: int, text: str, args: tuple[object, ...], about: dict[str, str]) -> Any:
-    """Return the record that Logger.log would make, in a third of the time: of every VM there are three."""
-    now = time.time()
-    common = _in_common(name, level, threading.get_ident())
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    record.__dict__ = {
-        **common,
-        **about,
-        "msg": text,
-        "args": args,
-        "created": now,
-        "msecs": now % 1 * 1000 // 1,
-        "relativeCreated": common["relativeCreated"] + (now - common["created"]) * 1000,
-        "taskName": None,  # from Python 3.12 on; it would be another's
-    }
-    return record
-
-
-@functools.lru_cache(maxsize=64)
-def _in_common(name: str, level: int, thread: int) -> dict[str, Any]:
-    """Return what is the same in all records: a thread's name, say; and when it was made."""
-    # Who has called would be looked for among the callers, and found to be this module.
-    return vars(logging.LogRecord(name, level, __file__, 0, "", (), None, "log"))
+def _only_handler(logger: logging.Logger) -> TurnHandler | None:
+    """Return the handler of ``set_up``, if nobody else sees what a logger logs."""
+    if logger.filters or logging.getLogRecordFactory() is not logging.LogRecord:
+        return None
+    while logger.parent and logger.propagate and not logger.handlers:
+        logger = logger.parent
+    handler = logger.handlers[0] if len(logger.handlers) == 1 and not logger.parent else None
+    return handler if isinstance(handler, TurnHandler) else None
 
 
 def _subject(peer: str, vm: str, port: str) -> str:

@@ -91,30 +91,6 @@ def test_nothing_is_made_of_a_line_that_is_not_logged(caplog: pytest.LogCaptureF
     assert caplog.messages == []
 
 
-def test_a_record_is_as_logging_makes_it(log: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
-    log.is_about("web-01", "2")
-    log.info("%s answered", "REQUEST_METADATA")
-    log.info("%s answered", "REQUEST_METADATA", stacklevel=1)  # logging's own way
-    quick, usual = ({"taskName": None, **vars(record)} for record in caplog.records)
-    for own in ("created", "msecs", "relativeCreated"):
-        assert quick.pop(own) == pytest.approx(usual.pop(own), abs=1000)
-    assert quick.pop("lineno") != usual.pop("lineno")
-    assert quick == usual
-
-
-def test_the_times_of_a_record_are_of_one_moment(
-    log: ConnectionLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for now in (1000.0, 1002.7189999, 2000.25):
-        monkeypatch.setattr("time.time", lambda now=now: now)
-        log.info("connected")
-    records = caplog.records
-    assert [record.created for record in records] == [1000.0, 1002.7189999, 2000.25]
-    assert [record.msecs for record in records] == [0, 718, 250]
-    times = [record.relativeCreated for record in records]
-    assert [each - times[0] for each in times] == pytest.approx([0, 2718.9999, 1000250])
-
-
 def test_a_program_may_have_records_of_its_own(
     log: ConnectionLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,11 +6,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from vmw_cloudinit_metadata import log
-from vmw_cloudinit_metadata.log import TurnHandler
+from vmw_cloudinit_metadata.log import (
+    ConnectionLog,
+    JournalFormatter,
+    JSONFormatter,
+    TextFormatter,
+    TurnHandler,
+)
 
 logger = logging.getLogger("test.turns")
 
@@ -185,3 +192,145 @@ def test_no_line_is_lost_at_the_end_of_the_process(end: str) -> None:
         "one",
         "two",
     ]
+
+
+# A connection's line is made without a record where nobody else would see it.
+
+
+@pytest.fixture
+def root() -> logging.Logger:
+    """Return a tree of loggers of its own: pytest listens to the usual one."""
+    return logging.RootLogger(logging.DEBUG)
+
+
+@pytest.fixture
+def own(root: logging.Logger) -> logging.Logger:
+    own = logging.Logger("test.turns")
+    own.parent = root
+    return own
+
+
+@pytest.fixture
+def alone(root: logging.Logger, stream: Stream) -> TurnHandler:
+    """The only handler there is, as ``set_up`` leaves it."""
+    handler = TurnHandler()
+    handler.setStream(stream)
+    handler.setFormatter(TextFormatter())
+    root.addHandler(handler)
+    return handler
+
+
+@pytest.fixture
+def connection(own: logging.Logger, alone: TurnHandler) -> ConnectionLog:
+    connection = ConnectionLog(own, "192.0.2.1:5000")
+    connection.is_about("web-01", "2")
+    return connection
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What records were made for, by whatever logger."""
+    made: list[str] = []
+    make = logging.Logger.makeRecord
+
+    def note(self: logging.Logger, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(self, *args, **kwargs)
+        made.append(record.getMessage())
+        return record
+
+    monkeypatch.setattr(logging.Logger, "makeRecord", note)
+    return made
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JournalFormatter(), JSONFormatter()], ids=repr)
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.WARNING, 35])
+def test_a_line_without_a_record_is_as_with_one(
+    alone: TurnHandler,
+    connection: ConnectionLog,
+    stream: Stream,
+    records: list[str],
+    formatter: logging.Formatter,
+    level: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1795426725.0719)
+    alone.setFormatter(formatter)
+    said = "%s answered%s in %.3f s", "REQUEST_METADATA", " 50%s\nforged", 0.5
+    connection.log(level, *said)
+    assert records == []
+    connection.log(level, *said, stacklevel=1)  # logging's own way
+    assert len(records) == 1
+    first, second = stream.written
+    assert first == second
+
+
+def test_what_is_not_logged_makes_no_line(
+    own: logging.Logger, connection: ConnectionLog, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.setLevel(logging.WARNING)
+    connection.info("quiet")
+    monkeypatch.setattr(own, "disabled", True)
+    connection.warning("disabled")
+    assert stream.written == []
+
+
+Change = Callable[[TurnHandler, logging.Logger, pytest.MonkeyPatch], object]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda alone, own, patch: own.parent.addHandler(logging.NullHandler()),
+        lambda alone, own, patch: own.addHandler(logging.NullHandler()),
+        lambda alone, own, patch: own.addFilter(lambda record: True),
+        lambda alone, own, patch: alone.addFilter(lambda record: True),
+        lambda alone, own, patch: alone.setLevel(logging.INFO),
+        lambda alone, own, patch: alone.setFormatter(logging.Formatter()),
+        lambda alone, own, patch: patch.setattr(
+            logging, "_logRecordFactory", lambda *args: logging.LogRecord(*args)
+        ),
+    ],
+    ids=["a handler of root's", "a handler", "a filter", "our filter", "our level", "a format", "a factory"],
+)
+def test_a_record_is_made_where_somebody_may_look_at_it(
+    alone: TurnHandler,
+    own: logging.Logger,
+    connection: ConnectionLog,
+    stream: Stream,
+    records: list[str],
+    change: Change,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change(alone, own, monkeypatch)
+    connection.info("connected")
+    assert records == ["192.0.2.1:5000 web-01 port 2: connected"]
+    assert len(stream.written) == 1
+
+
+def test_a_logger_that_keeps_its_records_to_itself_writes_nothing(
+    own: logging.Logger, connection: ConnectionLog, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "propagate", False)
+    connection.info("connected")
+    assert stream.written == []
+
+
+def test_lines_with_and_without_a_record_keep_their_order(
+    alone: TurnHandler, own: logging.Logger, connection: ConnectionLog, stream: Stream, loop: Loop
+) -> None:
+    with alone.by_turns(loop.call_soon):
+        connection.info("one")
+        own.info("two")
+        connection.info("three")
+    (written,) = stream.written
+    assert [line.rsplit(" ", 1)[1] for line in written.splitlines()] == ["one", "two", "three"]
+
+
+def test_a_connections_line_that_cannot_be_made_is_reported_as_logging_does(
+    connection: ConnectionLog, stream: Stream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection.info("%d", "text")
+    connection.info("written")
+    (line,) = stream.written
+    assert line.endswith("written\n")
+    assert "--- Logging error ---" in capsys.readouterr().err
