@@ -57,6 +57,15 @@ def test_it_serves_until_a_signal_and_exits_with_0(number: signal.Signals, tmp_p
         assert process.wait(timeout=20) == 0
 
 
+def test_the_garbage_collector_looks_at_all_of_it_rarely() -> None:
+    code = (
+        "import gc; from vmw_cloudinit_metadata.cli import run; run._collect_garbage_rarely(); "
+        "print(gc.get_threshold()[2] >= 100, gc.get_freeze_count() > 1000, gc.isenabled())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "True True True\n"
+
+
 def test_the_command_line_of_0_0_8_still_works(tmp_path: Path) -> None:
     old = "vmw_cloudinit_metadata.drivers.file:FileDriver"
     with running("-v", *run_arguments(tmp_path, "127.0.0.1:0", driver=old)) as process:

@@ -1,9 +1,11 @@
 """One connection and its transport: whose address it has, and that its end counts once."""
 
 import asyncio
+import gc
 import logging
 import re
 import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -70,6 +72,44 @@ def test_a_handshake_takes_a_write_for_each_read_that_asks_for_something(run: Ru
             receive(protocol, peer.introduction("web-01"))
             assert len(wire.writes) == 3
             protocol.connection_lost(None)
+
+    run(test())
+
+
+@pytest.fixture
+def garbage() -> Iterator[Callable[[], set[str]]]:
+    """Return what says which classes of ours only the garbage collector has found since the test began."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+
+    def find() -> set[str]:
+        gc.collect()
+        types = {type(each) for each in gc.garbage}
+        return {each.__name__ for each in types if each.__module__.startswith("vmw_cloudinit")}
+
+    yield find
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+def test_what_a_vm_leaves_is_freed_without_the_garbage_collector(
+    run: Run, garbage: Callable[[], set[str]]
+) -> None:
+    async def test() -> None:
+        async with serving(Instances({})) as site:
+            protocol = VSPCProtocol(site.server)
+            protocol.connection_made(Wire())
+            receive(protocol, peer.introduction("web-01"), peer.METADATA)
+            (session,) = site.server._sessions.values()
+            while session.task:
+                await asyncio.wait([session.task])
+            protocol.eof_received()
+            protocol.connection_lost(None)
+            del protocol, session
+            await asyncio.sleep(0)
+            assert garbage() == set()
 
     run(test())
 
