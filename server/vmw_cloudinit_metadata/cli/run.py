@@ -286,14 +286,14 @@ def server_tokens(token: str | None, file: Path | None) -> Tokens:
 
 
 def _collect_garbage_rarely() -> None:
-    """Let the garbage collector look at everything once in some 15,000 VMs, not after every tenth round.
+    """Let the garbage collector look at everything after a thousand rounds, not after every tenth.
 
     What a VM leaves is freed without it; cycles are for drivers to make. To look through what 16,000 VMs hold
     takes 0.3 s, in which no VM is answered.
     """
     gc.freeze()  # what is imported stays
     young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, 100)
+    gc.set_threshold(young, middle, 1000)
 
 
 def _raise_descriptor_limit() -> None:

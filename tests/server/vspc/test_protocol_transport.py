@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import peer
 from tests.support.peer import Instances, Run, serving
+from vmw_cloudinit_metadata.vspc import server as server_module
 from vmw_cloudinit_metadata.vspc.protocol import VSPCProtocol
 
 
@@ -110,6 +111,29 @@ def test_what_a_vm_leaves_is_freed_without_the_garbage_collector(
             del protocol, session
             await asyncio.sleep(0)
             assert garbage() == set()
+
+    run(test())
+
+
+def test_the_garbage_collector_looks_at_what_is_new_after_so_many_events(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        looked: list[int] = []
+        monkeypatch.setattr(server_module, "GARBAGE_EVENTS", 8)
+        async with serving(Instances({})) as site:
+            monkeypatch.setattr(gc, "collect", looked.append)
+            protocols = [VSPCProtocol(site.server) for _ in range(7)]
+            for number, protocol in enumerate(protocols):
+                protocol.connection_made(Wire())
+                receive(protocol, peer.introduction(f"web-{number}"))  # an event each
+            await asyncio.sleep(0)
+            assert looked == []
+            for protocol in protocols:
+                protocol.connection_lost(None)
+            await asyncio.sleep(0)
+            assert looked == [1]
+            monkeypatch.undo()
 
     run(test())
 
